@@ -1,0 +1,17 @@
+import type { Call } from '../context/call.js';
+import type { Host, RingRef } from '../domain/host.js';
+import type { Cursor } from './task.js';
+
+export interface HostQuery<Options> {
+  /** A ring, or a service of its own such as the build hosts. How a ring becomes a tag is the plugin's. */
+  readonly target: RingRef | { readonly service: string };
+  /** Hold until the answer differs from what this cursor stood for, or the call's deadline. */
+  readonly after?: Cursor;
+  readonly options: Options;
+}
+
+/** Knows which hosts there are. */
+export interface Discovery<Options> {
+  /** All members; an unavailable one says why. A host with the tags of two rings belongs to both answers: pipit gives it to the earlier. */
+  findHosts(query: HostQuery<Options>, call: Call): Promise<{ readonly hosts: readonly Host[]; readonly cursor?: Cursor }>;
+}

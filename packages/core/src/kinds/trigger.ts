@@ -1,0 +1,12 @@
+import type { Call } from '../context/call.js';
+import type { ChangeEvent, RepositoryRef } from '../domain/change-event.js';
+import type { Credentials } from '../domain/credentials.js';
+import type { Cursor } from './task.js';
+
+/** Tells pipit of pushes: by {@link Lifecycle.receive}, by poll, or both. */
+export interface Trigger {
+  /** Pushes since the cursor. Pipit stores events and cursor in one transaction. */
+  poll?(after: Cursor | undefined, call: Call): Promise<{ readonly events: readonly ChangeEvent[]; readonly cursor: Cursor }>;
+  /** How pipit itself reads the repository; absent: without a credential. */
+  access?(repository: RepositoryRef, call: Call): Promise<Credentials | undefined>;
+}
