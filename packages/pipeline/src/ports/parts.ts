@@ -1,0 +1,100 @@
+import type {
+  Advertiser,
+  AppName,
+  Ci,
+  Commit,
+  CommitSha,
+  Deployer,
+  Discovery,
+  HealthCheck,
+  Op,
+  PackageMetadata,
+  Packager,
+  RefName,
+  Repository,
+  RepositoryRef,
+  RoleName,
+  Services,
+} from '@pipit/core';
+import type { OperationId } from '../records/ids.js';
+import type { RingPolicy } from '../records/rows.js';
+
+/** One slot of a pipeline: a plugin instance's kind, with the options that this pipeline gives it. */
+export interface Part<Subject> {
+  readonly instance: string;
+  readonly subject: Subject;
+  /** Validated; the plugin's own type, which the pipeline hands back unseen. */
+  readonly options: unknown;
+}
+
+/** A pipeline of the config, as the pipeline's code sees it. */
+export interface PipelineDefinition {
+  readonly name: string;
+  readonly rings: readonly RingPolicy[];
+  readonly ci: Part<Ci<unknown>>;
+  readonly packager: Part<Packager<unknown>>;
+  readonly repository: Part<Repository<unknown>>;
+  readonly discovery: Part<Discovery<unknown>>;
+  readonly advertiser: Part<Advertiser<unknown>>;
+  readonly deployer: Part<Deployer<unknown>>;
+  roleOf(app: AppName): RoleName;
+  /** From the config; overrides the repository's own. */
+  healthOf(app: AppName): HealthCheck | undefined;
+}
+
+export interface ChangeToMatch {
+  readonly instance: string;
+  readonly repository: RepositoryRef;
+  readonly ref: RefName;
+  readonly sha: CommitSha;
+  readonly before: CommitSha | undefined;
+  readonly author: string | undefined;
+}
+
+/** Today's config. */
+export interface PipelineCatalog {
+  get(name: string): PipelineDefinition | undefined;
+  /** The pipeline whose repositories, trigger and rule let this change in; else why none does. */
+  match(change: ChangeToMatch, signal: AbortSignal): Promise<{ readonly pipeline: PipelineDefinition } | { readonly reason: string }>;
+}
+
+/** What a repository's `pipit.yaml` and conventions say of a commit. */
+export interface RepositoryFacts {
+  readonly metadata: PackageMetadata;
+  readonly baseVersion: string | undefined;
+  readonly role: RoleName | undefined;
+  readonly health: HealthCheck | undefined;
+}
+
+/** Pipit's own reading of git repositories. Errors are PluginErrors: `retry` when unreachable, `stop` when refused. */
+export interface Sources {
+  /** The ref's commit now; undefined when there is no such ref. */
+  readHead(repository: RepositoryRef, ref: RefName, signal: AbortSignal): Promise<CommitSha | undefined>;
+  /** Fetches the exact commit. Throws `COMMIT_NOT_FOUND` (stop) when the repository does not have it. */
+  fetchCommit(repository: RepositoryRef, ref: RefName, sha: CommitSha, signal: AbortSignal): Promise<Commit>;
+  readFacts(commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts>;
+}
+
+export interface EffectRequest {
+  readonly instance: string;
+  readonly operationId: OperationId;
+  readonly step: string;
+  /** `<operation>:<step>:<try>`. */
+  readonly key: string;
+  readonly attempt: number;
+  readonly commit: Commit | undefined;
+  /** `attempt`: emptied before and removed after this call. `task`: kept until the operation's end is recorded. */
+  readonly folder: 'attempt' | 'task';
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  readonly onReport: (message: string) => void;
+  /** Output of commands, for the step's log. */
+  readonly onOutput: (text: string) => void;
+}
+
+/** Makes the context of an effect, with its services, and cleans up behind it. */
+export interface Effects {
+  run<T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T>;
+  /** Removes what a row of the clean-up table names; removing what is gone succeeds. */
+  removeFolder(target: string): Promise<void>;
+}

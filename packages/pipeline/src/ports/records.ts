@@ -1,0 +1,57 @@
+import type { KeyOf, TableName, Tables } from '../records/tables.js';
+
+export interface Query<Row> {
+  /** Equality; a list means any of them; null means null. */
+  readonly where?: { readonly [C in keyof Row]?: Row[C] | readonly Row[C][] };
+  /** Rows whose column is not null and at most this value. */
+  readonly atMost?: { readonly column: keyof Row & string; readonly value: string | number };
+  /** Rows whose column is greater than this value: for paging in ascending order. */
+  readonly after?: { readonly column: keyof Row & string; readonly value: string | number };
+  /** Rows whose column is less than this value: for paging in descending order. */
+  readonly before?: { readonly column: keyof Row & string; readonly value: string | number };
+  /** Default: by the primary key, ascending. Compared as numbers or by code point, never by locale. */
+  readonly orderBy?: readonly [column: keyof Row & string, direction: 'ascending' | 'descending'];
+  readonly limit?: number;
+}
+
+export interface RecordsReader {
+  get<T extends TableName>(table: T, key: KeyOf<T>): Promise<Tables[T] | undefined>;
+  list<T extends TableName>(table: T, query?: Query<Tables[T]>): Promise<readonly Tables[T][]>;
+}
+
+export interface RecordsTransaction extends RecordsReader {
+  /** False, and nothing is written, when the primary key or a unique key is taken. */
+  insert<T extends TableName>(table: T, row: Tables[T]): Promise<boolean>;
+  /** False when there is no such row. */
+  update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean>;
+  /** False when there was no such row. */
+  remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean>;
+  /** Waits until no other transaction, of any replica, holds this name; held until the transaction ends. Take several in sorted order. */
+  lock(name: string): Promise<void>;
+}
+
+/**
+ * The truth: what is intended, and what was found. Implemented on PostgreSQL and in memory; both pass one conformance suite.
+ * A database that cannot be reached throws a PluginError `DATABASE_UNAVAILABLE` with recovery `reconcile` inside a transaction's commit, else `retry`.
+ */
+export interface Records extends RecordsReader {
+  /** All or nothing: a throw rolls back. Read committed; take {@link RecordsTransaction.lock} for what must not race. `work` may be called again after a serialization failure or deadlock. Durable (fsync) when it returns. */
+  transaction<T>(work: (transaction: RecordsTransaction) => Promise<T>): Promise<T>;
+}
+
+export interface LogPiece {
+  /** From 1, without gaps within the step. */
+  readonly sequence: number;
+  readonly at: string;
+  readonly text: string;
+}
+
+/** Logs of steps, apart from the records: capped, the tail kept. Texts arrive redacted. */
+export interface StepLogs {
+  append(step: { readonly operationId: string; readonly step: string }, text: string, at: string): Promise<void>;
+  /** In order. Without `after`, the last `maxBytes` (default 64 KiB); with it, what came later. */
+  read(
+    step: { readonly operationId: string; readonly step?: string },
+    options?: { readonly after?: number; readonly maxBytes?: number },
+  ): Promise<{ readonly pieces: readonly (LogPiece & { readonly step: string })[]; readonly truncated: boolean }>;
+}

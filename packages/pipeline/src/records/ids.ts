@@ -1,0 +1,16 @@
+import type { Branded } from '@pipit/core';
+
+/** `<app>-<number>`, for example `web-12`. */
+export type RunId = Branded<'RunId'>;
+/** `<run>:<stage>:<try>`: made from what the operation is for, so that starting it twice is starting it once. */
+export type OperationId = Branded<'OperationId'>;
+/** `<app>:<role>:<ring>:<sequence>`. */
+export type RolloutId = Branded<'RolloutId'>;
+/** Sorts by the time of its making. */
+export type EventId = Branded<'EventId'>;
+
+// The parts have passed core's parsers, so joining them cannot make two different ids equal (none of them may hold a colon).
+export const runIdOf = (app: string, number: number): RunId => `${app}-${number}` as RunId;
+export const operationIdOf = (run: RunId, stage: string, attempt: number): OperationId => `${run}:${stage}:${attempt}` as OperationId;
+export const rolloutIdOf = (target: { app: string; role: string; ring: string }, sequence: number): RolloutId =>
+  `${target.app}:${target.role}:${target.ring}:${sequence}` as RolloutId;

@@ -1,0 +1,282 @@
+/**
+ * The rows of pipit's own tables: what is intended, and what was found. Times are ISO 8601 in UTC. Optional values are `null`, as in the database.
+ * A drawing of the tables and of a run's states is docs/run-states.md.
+ */
+import type {
+  Advertisement,
+  AppName,
+  Artifact,
+  ArtifactId,
+  Commit,
+  CommitSha,
+  HealthCheck,
+  HostReport,
+  Inbound,
+  Json,
+  PackageMetadata,
+  PackageVersion,
+  RefName,
+  RepositoryRef,
+  RingName,
+  RoleName,
+} from '@pipit/core';
+import type { EventId, OperationId, RolloutId, RunId } from './ids.js';
+
+/** Something the outside told, durable before it was answered. */
+export interface EventRow {
+  readonly id: EventId;
+  readonly instance: string;
+  /** The teller's own key: a second row of the same instance and key is not accepted. */
+  readonly key: string;
+  readonly type: Inbound['type'];
+  readonly body: Inbound;
+  readonly receivedAt: string;
+  readonly state: 'received' | 'handled';
+  /** What became of it, in one sentence. */
+  readonly outcome: string | null;
+  readonly runId: RunId | null;
+}
+
+export type RunKind = 'delivery' | 'promotion' | 'rollback';
+export type RunOutcome = 'succeeded' | 'failed' | 'rolled-back' | 'superseded' | 'cancelled' | 'stale';
+export type WaitKind = 'rollout-lock' | 'bake' | 'promotion';
+
+export interface ErrorRecord {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** A ring's part of the config, as it was when the run began: each decision takes the stricter of then and now. */
+export interface RingPolicy {
+  readonly name: RingName;
+  readonly bakeMs: number;
+  /** A number of hosts, or a share from 0 to 1; null: at least one, and half. */
+  readonly minHealthy: { readonly hosts: number } | { readonly share: number } | null;
+  /** How the ring is entered from the one before. */
+  readonly promotion: 'manual' | 'automatic';
+  readonly onFailure: 'rollback' | 'stop';
+}
+
+/** One pass of a pipeline for one commit. */
+export interface RunRow {
+  readonly id: RunId;
+  readonly app: AppName;
+  readonly role: RoleName;
+  /** Grows by one with each run of the app; order among an app's runs is this. */
+  readonly number: number;
+  readonly pipeline: string;
+  readonly kind: RunKind;
+  /** Of a delivery: repository, ref, before and after, hashed; at most one run has it. Of other kinds: the run's id. */
+  readonly pushKey: string;
+  readonly repository: RepositoryRef;
+  readonly ref: RefName;
+  readonly sha: CommitSha;
+  /** Known once pipit has fetched the commit. */
+  readonly committedAt: string | null;
+  readonly author: string | null;
+  readonly eventId: EventId | null;
+  /** Whoever asked for a promotion or rollback run. */
+  readonly actor: string | null;
+  readonly version: PackageVersion | null;
+  readonly rings: readonly RingPolicy[];
+  readonly health: HealthCheck | null;
+  readonly metadata: PackageMetadata | null;
+  /** For kinds promotion and rollback. */
+  readonly targetRing: RingName | null;
+  readonly state: 'active' | 'waiting' | 'ended';
+  /** The stage it is at, or ended at. */
+  readonly stage: string;
+  readonly completedStages: readonly string[];
+  readonly waitingFor: WaitKind | null;
+  /** When a wait ends by itself. */
+  readonly dueAt: string | null;
+  readonly outcome: RunOutcome | null;
+  /** Why it waits or how it ended, in one sentence. */
+  readonly reason: string | null;
+  /** The failure that a rollback under way answers. */
+  readonly failure: ErrorRecord | null;
+  readonly attempt: number;
+  readonly cancelRequestedBy: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly endedAt: string | null;
+}
+
+export type OperationType = 'build' | 'package' | 'publish' | 'rollout' | 'watch';
+export type OperationState = 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+/** One durable piece of work that survives a restart. */
+export interface OperationRow {
+  readonly id: OperationId;
+  readonly runId: RunId;
+  readonly stage: string;
+  readonly type: OperationType;
+  /** Of the code that runs it; that code stays until no unfinished operation has the version. */
+  readonly version: number;
+  readonly state: OperationState;
+  readonly input: Json;
+  readonly result: Json;
+  readonly error: ErrorRecord | null;
+  readonly attempt: number;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+}
+
+export interface StepRow {
+  readonly operationId: OperationId;
+  readonly name: string;
+  /** The order of the steps within their operation, from 1. */
+  readonly position: number;
+  readonly state: 'running' | 'succeeded' | 'failed' | 'cancelled';
+  readonly attempt: number;
+  readonly progress: string | null;
+  readonly error: ErrorRecord | null;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+}
+
+export interface ReleaseRow {
+  readonly app: AppName;
+  readonly version: PackageVersion;
+  readonly commit: Commit;
+  readonly artifacts: readonly Artifact[];
+  readonly runId: RunId;
+  readonly metadata: PackageMetadata;
+  readonly health: HealthCheck | null;
+  readonly createdAt: string;
+}
+
+export type RolloutPurpose = 'forward' | 'rollback';
+export type RolloutState = 'planned' | 'advertised' | 'installing' | 'verified' | 'failed';
+
+/** Bringing one ring's hosts to a release. Its sequence is stored before it is advertised. */
+export interface RolloutRow {
+  readonly id: RolloutId;
+  readonly runId: RunId;
+  readonly operationId: OperationId;
+  readonly app: AppName;
+  readonly role: RoleName;
+  readonly ring: RingName;
+  readonly sequence: number;
+  readonly version: PackageVersion;
+  readonly artifacts: readonly ArtifactId[];
+  readonly purpose: RolloutPurpose;
+  readonly state: RolloutState;
+  readonly reason: string | null;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+}
+
+export type RolloutHostState = 'pending' | 'installed' | 'failed' | 'unreachable' | 'left';
+
+export interface RolloutHostRow {
+  readonly rolloutId: RolloutId;
+  readonly hostId: string;
+  readonly address: string;
+  readonly architecture: string | null;
+  /** `left`: there is no artifact for its architecture. */
+  readonly state: RolloutHostState;
+  readonly report: HostReport | null;
+  readonly updatedAt: string;
+}
+
+/** Where a ring stands. */
+export interface RingRow {
+  readonly app: AppName;
+  readonly role: RoleName;
+  readonly ring: RingName;
+  /** The greatest that was ever planned here. */
+  readonly sequence: number;
+  readonly rolloutId: RolloutId;
+  readonly version: PackageVersion;
+  readonly state: 'rolling-out' | 'verified' | 'failed';
+  readonly updatedAt: string;
+}
+
+export interface AdvertisementRow {
+  readonly app: AppName;
+  readonly role: RoleName;
+  readonly ring: RingName;
+  readonly sequence: number;
+  readonly document: Advertisement;
+  readonly writtenAt: string;
+}
+
+/** A promotion is a row that names ring and sequence: it cannot reach a wait that is not its own. */
+export interface PromotionRow {
+  readonly runId: RunId;
+  readonly ring: RingName;
+  /** Of the rollout in the ring before that the person saw. */
+  readonly sequence: number;
+  readonly version: PackageVersion;
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly createdAt: string;
+}
+
+/** Names owner, reason and age. A rollout's own never expires under it. */
+export interface LockRow {
+  /** `rollout:<app>:<role>`. */
+  readonly name: string;
+  readonly runId: RunId;
+  readonly reason: string;
+  readonly since: string;
+}
+
+/** What must be cleaned up whatever happens; a janitor works through it. */
+export interface CleanupRow {
+  readonly id: string;
+  readonly kind: 'folder';
+  readonly target: string;
+  /** Removed once this operation has ended (or at once, when its code is done with it). */
+  readonly operationId: OperationId;
+  readonly createdAt: string;
+  readonly lastError: string | null;
+}
+
+/** An app is bound to the provider's repository id, one pipeline and one ref when it is first seen. */
+export interface AppRow {
+  readonly app: AppName;
+  readonly repositoryId: string;
+  readonly repositoryName: string;
+  readonly pipeline: string;
+  readonly ref: RefName;
+  readonly createdAt: string;
+}
+
+/** The commit that a ref was last told to be at. */
+export interface HeadRow {
+  readonly repositoryId: string;
+  readonly ref: RefName;
+  readonly sha: CommitSha | null;
+  readonly updatedAt: string;
+}
+
+/** How far a trigger's poll got. */
+export interface CursorRow {
+  readonly instance: string;
+  readonly cursor: string;
+}
+
+/** Append-only and hash-chained: who, what, from where, why. */
+export interface AuditRow {
+  /** From 1, without gaps. */
+  readonly sequence: number;
+  readonly at: string;
+  readonly actor: string;
+  /** Where the act came from: an address, `cli`, `pipit`. */
+  readonly origin: string;
+  readonly action: string;
+  readonly subject: string;
+  readonly detail: Json;
+  readonly previousHash: string;
+  readonly hash: string;
+}
+
+/** Single values of the installation: `quarantine`, the API token's hash. */
+export interface SettingRow {
+  readonly name: string;
+  readonly value: Json;
+}
