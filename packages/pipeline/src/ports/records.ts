@@ -37,6 +37,11 @@ export interface RecordsTransaction extends RecordsReader {
 export interface Records extends RecordsReader {
   /** All or nothing: a throw rolls back. Read committed; take {@link RecordsTransaction.lock} for what must not race. `work` may be called again after a serialization failure or deadlock. Durable (fsync) when it returns. */
   transaction<T>(work: (transaction: RecordsTransaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` while nothing else of this name runs, over all replicas; outside a transaction (`work` may begin its own). Set free when the process dies.
+   * Apart from {@link RecordsTransaction.lock}: the names of the two never meet.
+   */
+  exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
 }
 
 export interface LogPiece {

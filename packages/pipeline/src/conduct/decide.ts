@@ -1,0 +1,230 @@
+import type { AppName, RingName } from '@pipit/core';
+import { stricterPolicy } from '../guard/stricter-policy.js';
+import type {
+  ErrorRecord,
+  LockRow,
+  OperationRow,
+  PromotionRow,
+  RingPolicy,
+  RingRow,
+  RolloutRow,
+  RunOutcome,
+  RunRow,
+  WaitKind,
+} from '../records/rows.js';
+import { nextStage, planStages, rollbackStage, type Stage } from '../stages/plan-stages.js';
+
+/** All that a decision about a run looks at, read in one transaction. */
+export interface RunView {
+  readonly run: RunRow;
+  /** The operations of the current stage and attempt, by stage name and suffix; see {@link operationOf}. */
+  readonly operations: readonly OperationRow[];
+  /** The lock of the run's app and role, whoever holds it. */
+  readonly lock: LockRow | undefined;
+  readonly promotions: readonly PromotionRow[];
+  readonly rings: readonly RingRow[];
+  /** Rollouts of this run. */
+  readonly rollouts: readonly RolloutRow[];
+  /** Today's policies of the run's rings. */
+  readonly policies: readonly RingPolicy[];
+  /** Another run of this app and role, with a greater number, that waits for the lock or has had its canary. */
+  readonly newerRun: RunRow | undefined;
+  readonly now: Date;
+}
+
+/** What to do next about a run. */
+export type Move =
+  | { readonly type: 'none' }
+  | { readonly type: 'start'; readonly stage: Stage; readonly operation: OperationRow['type'] }
+  | { readonly type: 'complete'; readonly stage: Stage; readonly releaseLock: boolean }
+  /** Takes the lock; for the first ring this supersedes, in the same transaction, the runs that wait for promotion. */
+  | { readonly type: 'lock'; readonly stage: Stage; readonly reason: string; readonly supersede: boolean }
+  | { readonly type: 'wait'; readonly stage: Stage; readonly for: WaitKind; readonly dueAt: string | null; readonly reason: string }
+  /** Turns aside: the ring goes back, then the run ends. */
+  | { readonly type: 'roll-back'; readonly stage: Stage; readonly failure: ErrorRecord }
+  | { readonly type: 'end'; readonly outcome: RunOutcome; readonly reason: string };
+
+export const lockNameOf = (run: { readonly app: AppName; readonly role: string }): string => `rollout:${run.app}:${run.role}`;
+
+const errorOf = (operation: OperationRow): ErrorRecord =>
+  operation.error ?? { code: 'OPERATION_FAILED', message: `${operation.type} ended as ${operation.state}` };
+
+const sentence = (failure: ErrorRecord): string => failure.message;
+
+const policyOf = (view: RunView, ring: RingName): RingPolicy | undefined => {
+  const then = view.run.rings.find((each) => each.name === ring);
+  return (
+    then &&
+    stricterPolicy(
+      then,
+      view.policies.find((each) => each.name === ring),
+    )
+  );
+};
+
+const ownRollout = (view: RunView, ring: RingName): RolloutRow | undefined =>
+  view.rollouts.filter((each) => each.ring === ring && each.purpose === 'forward').at(-1);
+
+const owns = (view: RunView): boolean => view.lock?.runId === view.run.id;
+
+const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): Move => {
+  const operation = view.operations.find((each) => each.stage === stage.name);
+  if (operation === undefined)
+    return view.run.cancelRequestedBy === null
+      ? { type: 'start', stage, operation: stage.operation }
+      : { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy}` };
+  switch (operation.state) {
+    case 'pending':
+    case 'running':
+      return { type: 'none' };
+    case 'succeeded':
+      return { type: 'complete', stage, releaseLock: false };
+    case 'cancelled':
+      return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy ?? 'pipit'}` };
+    case 'failed':
+      return { type: 'end', outcome: 'failed', reason: sentence(errorOf(operation)) };
+  }
+};
+
+/** Waits for the lock, or takes it. The newest waiting run gets it; an older one ends as superseded. */
+const decideLock = (view: RunView, stage: Stage & { ring: RingName }): Move => {
+  const { run, newerRun, lock } = view;
+  const supersede = run.rings[0]?.name === stage.ring && stage.kind === 'rollout';
+  if (run.cancelRequestedBy !== null) return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
+  if (supersede && newerRun !== undefined)
+    return { type: 'end', outcome: 'superseded', reason: `Run ${newerRun.id} is newer and goes first` };
+  if (lock === undefined) return { type: 'lock', stage, reason: `${stage.kind} of ${stage.ring}`, supersede };
+  return {
+    type: 'wait',
+    stage,
+    for: 'rollout-lock',
+    dueAt: null,
+    reason: `Run ${lock.runId} holds the rollout lock of ${run.app} (${lock.reason}) since ${lock.since}`,
+  };
+};
+
+const turnAside = (view: RunView, ring: RingName, failure: ErrorRecord): Move => {
+  const started = ownRollout(view, ring) !== undefined;
+  const policy = policyOf(view, ring);
+  // A rollout that was refused before anything was planned has changed nothing, so nothing goes back.
+  if (!started) return { type: 'end', outcome: 'failed', reason: sentence(failure) };
+  if (policy?.onFailure === 'stop')
+    return { type: 'end', outcome: 'failed', reason: `${sentence(failure)} (${ring} is left as it is: onFailure is stop)` };
+  return { type: 'roll-back', stage: rollbackStage(ring), failure };
+};
+
+const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move => {
+  const operation = view.operations.find((each) => each.stage === stage.name);
+  if (operation === undefined) return owns(view) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
+  switch (operation.state) {
+    case 'pending':
+    case 'running':
+      return { type: 'none' };
+    case 'succeeded':
+      return { type: 'complete', stage, releaseLock: false };
+    case 'cancelled':
+    case 'failed':
+      return turnAside(view, stage.ring, errorOf(operation));
+  }
+};
+
+const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
+  const rollout = ownRollout(view, stage.ring);
+  const policy = policyOf(view, stage.ring);
+  const endedAt = rollout?.endedAt ?? null;
+  if (policy === undefined || endedAt === null)
+    return { type: 'end', outcome: 'failed', reason: `Ring ${stage.ring} has no completed rollout of this run` };
+  if (policy.bakeMs === 0) return { type: 'complete', stage, releaseLock: true };
+  const operation = view.operations.find((each) => each.stage === stage.name);
+  if (operation === undefined) {
+    const due = new Date(Date.parse(endedAt) + policy.bakeMs);
+    if (view.now < due)
+      return { type: 'wait', stage, for: 'bake', dueAt: due.toISOString(), reason: `${stage.ring} is watched until ${due.toISOString()}` };
+    return { type: 'start', stage, operation: 'watch' };
+  }
+  switch (operation.state) {
+    case 'pending':
+    case 'running':
+      return { type: 'none' };
+    case 'succeeded':
+      return { type: 'complete', stage, releaseLock: true };
+    case 'cancelled':
+    case 'failed':
+      return turnAside(view, stage.ring, errorOf(operation));
+  }
+};
+
+const decidePromotion = (view: RunView, stage: Stage & { kind: 'promotion' }): Move => {
+  const { run } = view;
+  const rollout = ownRollout(view, stage.from);
+  const before = view.rings.find((each) => each.ring === stage.from);
+  if (rollout === undefined || before === undefined || before.sequence !== rollout.sequence)
+    return { type: 'end', outcome: 'superseded', reason: `Ring ${stage.from} has had another rollout since` };
+  if (run.cancelRequestedBy !== null) return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
+  const asked = view.promotions.some((each) => each.ring === stage.ring && each.sequence === before.sequence);
+  if (asked || policyOf(view, stage.ring)?.promotion === 'automatic') return { type: 'complete', stage, releaseLock: false };
+  return {
+    type: 'wait',
+    stage,
+    for: 'promotion',
+    dueAt: null,
+    reason: `${stage.from} runs ${rollout.version}; waiting for its promotion to ${stage.ring}`,
+  };
+};
+
+const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Move => {
+  const operation = view.operations.find((each) => each.stage === stage.name);
+  if (operation === undefined) return owns(view) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
+  const { failure } = view.run;
+  switch (operation.state) {
+    case 'pending':
+    case 'running':
+      return { type: 'none' };
+    case 'succeeded': {
+      const target = view.rollouts.filter((each) => each.ring === stage.ring && each.purpose === 'rollback').at(-1);
+      const back = `${stage.ring} is back on ${target?.version ?? 'its release before'}`;
+      // A rollback that a person asked for has done what it was to do.
+      return failure === null
+        ? { type: 'end', outcome: 'succeeded', reason: back }
+        : { type: 'end', outcome: 'rolled-back', reason: `${sentence(failure)}; ${back}` };
+    }
+    case 'cancelled':
+    case 'failed': {
+      const why = sentence(errorOf(operation));
+      return {
+        type: 'end',
+        outcome: 'failed',
+        reason: failure === null ? why : `${sentence(failure)}; the rollback of ${stage.ring} failed too: ${why}`,
+      };
+    }
+  }
+};
+
+/** The whole state machine of a run, drawn in docs/run-states.md: pure, so every path is a row of a table in its test. */
+export const decide = (view: RunView): Move => {
+  const { run } = view;
+  if (run.state === 'ended') return { type: 'none' };
+  const stages = planStages(run);
+  // A run that turned aside is at a stage that is not in its plan.
+  const aside =
+    run.failure === null ? undefined : run.rings.map((ring) => rollbackStage(ring.name)).find((stage) => stage.name === run.stage);
+  const stage = aside ?? nextStage(stages, run.completedStages);
+  if (stage === undefined)
+    return {
+      type: 'end',
+      outcome: 'succeeded',
+      reason: `${run.version ?? run.sha.slice(0, 7)} runs in ${run.rings.at(-1)?.name ?? 'every ring'}`,
+    };
+  switch (stage.kind) {
+    case 'operation':
+      return decideOperation(view, stage);
+    case 'rollout':
+      return decideRollout(view, stage);
+    case 'bake':
+      return decideBake(view, stage);
+    case 'promotion':
+      return decidePromotion(view, stage);
+    case 'rollback':
+      return decideRollback(view, stage);
+  }
+};

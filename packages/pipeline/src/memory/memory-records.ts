@@ -1,0 +1,127 @@
+import type { Query, Records, RecordsTransaction } from '../ports/records.js';
+import { type KeyOf, TABLE_KEYS, type TableName, type Tables } from '../records/tables.js';
+
+type Stored = Readonly<Record<string, unknown>>;
+type Store = Map<TableName, Map<string, Stored>>;
+
+const keysOf = (table: TableName): { primary: readonly string[]; unique: readonly (readonly string[])[] } => TABLE_KEYS[table];
+const keyText = (columns: readonly string[], row: Stored): string => JSON.stringify(columns.map((column) => row[column]));
+const compare = (one: unknown, other: unknown): number => {
+  if (typeof one === 'number' && typeof other === 'number') return one - other;
+  return String(one) < String(other) ? -1 : String(one) > String(other) ? 1 : 0;
+};
+
+const matches = (row: Stored, query: Query<Stored>): boolean => {
+  const equal = Object.entries(query.where ?? {}).every(([column, wanted]) =>
+    wanted === undefined ? true : Array.isArray(wanted) ? wanted.includes(row[column]) : row[column] === wanted,
+  );
+  const { atMost, after, before } = query;
+  return (
+    equal &&
+    (atMost === undefined || (row[atMost.column] !== null && compare(row[atMost.column], atMost.value) <= 0)) &&
+    (after === undefined || compare(row[after.column], after.value) > 0) &&
+    (before === undefined || compare(row[before.column], before.value) < 0)
+  );
+};
+
+const select = (rows: readonly Stored[], table: TableName, query: Query<Stored>): readonly Stored[] => {
+  const [column, direction] = query.orderBy ?? [undefined, 'ascending'];
+  const columns = column === undefined ? keysOf(table).primary : [column];
+  const sorted = rows
+    .filter((row) => matches(row, query))
+    .sort((one, other) => {
+      const first = columns.map((each) => compare(one[each], other[each])).find((order) => order !== 0) ?? 0;
+      return direction === 'ascending' ? first : -first;
+    });
+  return sorted.slice(0, query.limit ?? sorted.length);
+};
+
+/** One transaction over a copy of the tables it touches; {@link MemoryTransaction.commit} puts them in place. */
+class MemoryTransaction implements RecordsTransaction {
+  readonly #store: Store;
+  readonly #changed: Store = new Map();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  #read(table: TableName): Map<string, Stored> {
+    return this.#changed.get(table) ?? this.#store.get(table) ?? new Map();
+  }
+
+  #write(table: TableName): Map<string, Stored> {
+    const copy = this.#changed.get(table) ?? new Map(this.#store.get(table));
+    this.#changed.set(table, copy);
+    return copy;
+  }
+
+  commit(): void {
+    for (const [table, rows] of this.#changed) this.#store.set(table, rows);
+  }
+
+  async get<T extends TableName>(table: T, key: KeyOf<T>): Promise<Tables[T] | undefined> {
+    const row = this.#read(table).get(keyText(keysOf(table).primary, { ...key }));
+    return row as Tables[T] | undefined; // rows come in by insert alone, which takes the table's type
+  }
+
+  async list<T extends TableName>(table: T, query: Query<Tables[T]> = {}): Promise<readonly Tables[T][]> {
+    const rows = select([...this.#read(table).values()], table, query as Query<Stored>);
+    return rows as readonly unknown[] as readonly Tables[T][]; // as in get
+  }
+
+  async insert<T extends TableName>(table: T, row: Tables[T]): Promise<boolean> {
+    const { primary, unique } = keysOf(table);
+    const rows = this.#write(table);
+    const stored: Stored = { ...structuredClone(row) };
+    const taken = [primary, ...unique].some((columns) => {
+      if (columns === primary) return rows.has(keyText(primary, stored));
+      return [...rows.values()].some((other) => keyText(columns, other) === keyText(columns, stored));
+    });
+    if (!taken) rows.set(keyText(primary, stored), Object.freeze(stored));
+    return !taken;
+  }
+
+  async update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean> {
+    const text = keyText(keysOf(table).primary, { ...key });
+    const rows = this.#write(table);
+    const row = rows.get(text);
+    if (row !== undefined) rows.set(text, Object.freeze({ ...row, ...structuredClone({ ...changes }) }));
+    return row !== undefined;
+  }
+
+  async remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean> {
+    return this.#write(table).delete(keyText(keysOf(table).primary, { ...key }));
+  }
+
+  // Transactions run one after another here, so every name is free.
+  async lock(_name: string): Promise<void> {}
+}
+
+/** Records in memory, for tests and for `pipit plan`. Lost when the process ends. */
+export const createMemoryRecords = (): Records => {
+  const store: Store = new Map();
+  let last: Promise<unknown> = Promise.resolve();
+  const held = new Map<string, Promise<unknown>>();
+  return {
+    get: (table, key) => new MemoryTransaction(store).get(table, key),
+    list: (table, query) => new MemoryTransaction(store).list(table, query),
+    transaction: (work) => {
+      const result = last.then(async () => {
+        const transaction = new MemoryTransaction(store);
+        const value = await work(transaction);
+        transaction.commit();
+        return value;
+      });
+      last = result.catch(() => undefined);
+      return result;
+    },
+    exclusively: (name, work) => {
+      const result = (held.get(name) ?? Promise.resolve()).then(work);
+      held.set(
+        name,
+        result.catch(() => undefined),
+      );
+      return result;
+    },
+  };
+};

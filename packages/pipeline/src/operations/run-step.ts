@@ -1,0 +1,176 @@
+import { type Commit, type Json, type Op, recoveryOf, type Services } from '@pipit/core';
+import { type EngineContext, OperationInterrupted } from '../ports/engine.js';
+import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
+import { backoffMs } from './backoff.js';
+import type { OperationPorts } from './operation-ports.js';
+import { errorRecordOf, StepFailed } from './step-failed.js';
+
+/** Tries of one step before its failure is the operation's; the last waits some 8 s. */
+const STEP_ATTEMPTS = 6;
+const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
+/** How long an effect may take unless it says so: publishing a large package over a slow line takes minutes. */
+const EFFECT_DEADLINE_MS = 15 * 60_000;
+
+type Outcome =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly cancelled: boolean; readonly error: ErrorRecord };
+
+export interface EffectOptions {
+  readonly instance: string;
+  readonly commit?: Commit;
+  readonly folder: 'attempt' | 'task';
+  /** What the key names instead of the step: the calls of one task share it. */
+  readonly task?: string;
+  readonly deadlineMs?: number;
+}
+
+/** What a step's work gets. */
+export interface StepTools {
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+  /** Whether a person has asked for the run to end. */
+  isCancelled(): Promise<boolean>;
+  report(message: string): void;
+  log(text: string): void;
+  effect<T>(options: EffectOptions, work: (op: Op<keyof Services>) => Promise<T>): Promise<T>;
+  /** The key that {@link StepTools.effect} gives. */
+  keyOf(task?: string): string;
+}
+
+export interface StepOptions {
+  /** Whether a cancel that came before it ends the operation here. */
+  readonly cancellable?: boolean;
+  /** Whether a failure that may pass is tried again within the step; default true. */
+  readonly retries?: boolean;
+}
+
+export interface OperationScope {
+  readonly operation: OperationRow;
+  readonly run: RunRow;
+  step<T extends Json>(name: string, work: (tools: StepTools) => Promise<T>, options?: StepOptions): Promise<T>;
+}
+
+/** Makes the function that runs the steps of one operation: records them, tries them again, reads the cancel flag, tells the observer. */
+export const createScope = (ports: OperationPorts, operation: OperationRow, run: RunRow, context: EngineContext): OperationScope => {
+  const { records, logs, clock, stopping, observer } = ports;
+  const operationId = operation.id;
+  let position = 0;
+
+  const isCancelled = async (): Promise<boolean> => {
+    const current = await records.get('runs', { id: run.id });
+    return current !== undefined && current.cancelRequestedBy !== null;
+  };
+
+  const attemptStep = async (
+    name: string,
+    work: (tools: StepTools) => Promise<Json>,
+    options: StepOptions,
+    at: number,
+  ): Promise<Outcome> => {
+    const key = { operationId, name };
+    if (options.cancellable === true && (await isCancelled()))
+      return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
+    const now = (): string => clock.now().toISOString();
+    const known = await records.get('steps', key);
+    let attempt = known?.attempt ?? 0;
+    let writes: Promise<unknown> = Promise.resolve();
+    const later = (write: () => Promise<unknown>): void => {
+      writes = writes
+        .then(write)
+        .catch((error: unknown) => ports.logger.warn({ operationId, step: name, error: String(error) }, 'Step note lost'));
+    };
+    const end = async (state: 'succeeded' | 'failed', error: ErrorRecord | null): Promise<void> => {
+      await writes;
+      await records.transaction((transaction) => transaction.update('steps', key, { state, error, endedAt: now() }));
+    };
+    for (let tries = 1; ; tries += 1) {
+      attempt += 1;
+      const row = {
+        ...key,
+        position: at,
+        state: 'running',
+        attempt,
+        progress: null,
+        error: null,
+        startedAt: known?.startedAt ?? now(),
+        endedAt: null,
+      } as const;
+      await records.transaction(async (transaction) => {
+        if (!(await transaction.insert('steps', row))) await transaction.update('steps', key, row);
+      });
+      const log = (text: string): void => later(() => logs.append({ operationId, step: name }, text, now()));
+      const report = (message: string): void => {
+        later(() => records.transaction((transaction) => transaction.update('steps', key, { progress: message })));
+        log(`${message}\n`);
+      };
+      const keyOf = (task?: string): string => `${run.id}:${operation.stage}:${task ?? name}:${operation.attempt}`;
+      const current = attempt;
+      const tools: StepTools = {
+        attempt,
+        signal: stopping,
+        isCancelled,
+        report,
+        log,
+        keyOf,
+        effect: (effect, call) =>
+          ports.effects.run(
+            {
+              instance: effect.instance,
+              operationId,
+              step: effect.task ?? name,
+              key: keyOf(effect.task),
+              attempt: current,
+              commit: effect.commit,
+              folder: effect.folder,
+              deadlineMs: effect.deadlineMs ?? EFFECT_DEADLINE_MS,
+              signal: stopping,
+              onReport: report,
+              onOutput: log,
+            },
+            call,
+          ),
+      };
+      try {
+        observer.onStep?.({ operationId, step: name, phase: 'begun' });
+        const value = await work(tools);
+        observer.onStep?.({ operationId, step: name, phase: 'done' });
+        await end('succeeded', null);
+        return { ok: true, value };
+      } catch (thrown) {
+        // While pipit stops, whatever broke off is nobody's failure: the step is entered again after the start.
+        if (thrown instanceof OperationInterrupted || stopping.aborted) throw new OperationInterrupted();
+        const error = errorRecordOf(thrown);
+        const final = thrown instanceof StepFailed || recoveryOf(thrown) === 'stop' || options.retries === false || tries >= STEP_ATTEMPTS;
+        if (error.code === 'UNEXPECTED_ERROR') ports.logger.error({ operationId, step: name, error: thrown }, 'Step threw');
+        log(`${error.code}: ${error.message}\n`);
+        if (final) {
+          await end('failed', error);
+          return { ok: false, cancelled: thrown instanceof StepFailed && thrown.cancelled, error };
+        }
+        await clock.sleep(backoffMs(tries, ports.random, RETRY), stopping);
+        if (stopping.aborted) throw new OperationInterrupted();
+      }
+    }
+  };
+
+  return {
+    operation,
+    run,
+    step: async <T extends Json>(name: string, work: (tools: StepTools) => Promise<T>, options: StepOptions = {}): Promise<T> => {
+      position += 1;
+      const at = position;
+      observer.onStep?.({ operationId, step: name, phase: 'before' });
+      const outcome = await context.step(name, async (): Promise<Json> => {
+        if (stopping.aborted) throw new OperationInterrupted();
+        return outcomeToJson(await attemptStep(name, work, options, at));
+      });
+      observer.onStep?.({ operationId, step: name, phase: 'after' });
+      const { ok, value, cancelled, error } = outcome as { ok: boolean; value: T; cancelled: boolean; error: ErrorRecord }; // made by outcomeToJson, maybe before a restart
+      if (ok) return value;
+      throw new StepFailed(error, cancelled);
+    },
+  };
+};
+
+const outcomeToJson = (outcome: Outcome): Json =>
+  outcome.ok ? { ok: true, value: outcome.value } : { ok: false, cancelled: outcome.cancelled, error: { ...outcome.error } };
