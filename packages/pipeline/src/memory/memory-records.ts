@@ -72,7 +72,7 @@ class MemoryTransaction implements RecordsTransaction {
   async insert<T extends TableName>(table: T, row: Tables[T]): Promise<boolean> {
     const { primary, unique } = keysOf(table);
     const rows = this.#write(table);
-    const stored: Stored = { ...structuredClone(row) };
+    const stored = structuredClone(row) as unknown as Stored; // every row is a plain object
     const taken = [primary, ...unique].some((columns) => {
       if (columns === primary) return rows.has(keyText(primary, stored));
       return [...rows.values()].some((other) => keyText(columns, other) === keyText(columns, stored));

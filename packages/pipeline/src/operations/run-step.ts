@@ -12,7 +12,7 @@ const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
 const EFFECT_DEADLINE_MS = 15 * 60_000;
 
 type Outcome =
-  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly cancelled: boolean; readonly error: ErrorRecord };
 
 export interface EffectOptions {
@@ -27,6 +27,7 @@ export interface EffectOptions {
 /** What a step's work gets. */
 export interface StepTools {
   readonly attempt: number;
+  /** Aborted when pipit stops. */
   readonly signal: AbortSignal;
   /** Whether a person has asked for the run to end. */
   isCancelled(): Promise<boolean>;
@@ -47,7 +48,8 @@ export interface StepOptions {
 export interface OperationScope {
   readonly operation: OperationRow;
   readonly run: RunRow;
-  step<T extends Json>(name: string, work: (tools: StepTools) => Promise<T>, options?: StepOptions): Promise<T>;
+  /** Runs once, or reads back what it returned. The value is plain JSON. */
+  step<T>(name: string, work: (tools: StepTools) => Promise<T>, options?: StepOptions): Promise<T>;
 }
 
 /** Makes the function that runs the steps of one operation: records them, tries them again, reads the cancel flag, tells the observer. */
@@ -156,7 +158,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
   return {
     operation,
     run,
-    step: async <T extends Json>(name: string, work: (tools: StepTools) => Promise<T>, options: StepOptions = {}): Promise<T> => {
+    step: async <T>(name: string, work: (tools: StepTools) => Promise<T>, options: StepOptions = {}): Promise<T> => {
       position += 1;
       const at = position;
       observer.onStep?.({ operationId, step: name, phase: 'before' });
@@ -165,7 +167,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         return outcomeToJson(await attemptStep(name, work, options, at));
       });
       observer.onStep?.({ operationId, step: name, phase: 'after' });
-      const { ok, value, cancelled, error } = outcome as { ok: boolean; value: T; cancelled: boolean; error: ErrorRecord }; // made by outcomeToJson, maybe before a restart
+      const { ok, value, cancelled, error } = outcome as unknown as { ok: boolean; value: T; cancelled: boolean; error: ErrorRecord }; // made by outcomeToJson, maybe before a restart
       if (ok) return value;
       throw new StepFailed(error, cancelled);
     },
@@ -173,4 +175,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
 };
 
 const outcomeToJson = (outcome: Outcome): Json =>
-  outcome.ok ? { ok: true, value: outcome.value } : { ok: false, cancelled: outcome.cancelled, error: { ...outcome.error } };
+  outcome.ok
+    ? { ok: true, value: (outcome.value ?? null) as Json }
+    : // steps return plain JSON, as their docstring says
+      { ok: false, cancelled: outcome.cancelled, error: { ...outcome.error } };

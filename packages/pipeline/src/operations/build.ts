@@ -1,0 +1,79 @@
+import type { BuildOutput, BuildRequest, BuildResult } from '@pipit/core';
+import { followTask } from './follow-task.js';
+import type { OperationPorts } from './operation-ports.js';
+import { commitOf } from './read-commit.js';
+import { readDefinition } from './read-definition.js';
+import type { OperationScope } from './run-step.js';
+import { StepFailed } from './step-failed.js';
+
+export interface BuildOperationResult {
+  readonly outputs: readonly BuildOutput[];
+}
+
+/** Builds and tests the exact commit. Steps: fetch, start, await, collect. */
+export const runBuild = async (ports: OperationPorts, scope: OperationScope): Promise<BuildOperationResult> => {
+  const { catalog, records, sources } = ports;
+  const cancellable = { cancellable: true };
+
+  const committedAt = await scope.step(
+    'fetch',
+    async (tools) => {
+      const definition = readDefinition(catalog, scope.run);
+      const commit = await sources.fetchCommit(scope.run.repository, scope.run.ref, scope.run.sha, tools.signal);
+      const facts = await sources.readFacts(commit, scope.run.app, tools.signal);
+      const health = definition.healthOf(scope.run.app) ?? facts.health ?? null;
+      await records.transaction((transaction) =>
+        transaction.update('runs', { id: scope.run.id }, { committedAt: commit.committedAt, metadata: facts.metadata, health }),
+      );
+      return commit.committedAt;
+    },
+    cancellable,
+  );
+  const commit = commitOf({ ...scope.run, committedAt });
+  const requestOf = (options: unknown): BuildRequest<unknown> => ({ app: scope.run.app, commit, ref: scope.run.ref, options });
+  const effectOf = (instance: string) => ({ instance, commit, folder: 'task', task: 'build' }) as const;
+
+  const handle = await scope.step(
+    'start',
+    async (tools) => {
+      const { ci } = readDefinition(catalog, scope.run);
+      const request = requestOf(ci.options);
+      return tools.effect(effectOf(ci.instance), async (op) => (await ci.subject.find(request, op)) ?? ci.subject.start(request, op));
+    },
+    cancellable,
+  );
+
+  const result = await scope.step('await', async (tools): Promise<BuildResult> => {
+    const { ci } = readDefinition(catalog, scope.run);
+    const { result } = await followTask(ports, tools, ci.subject, {
+      effect: effectOf(ci.instance),
+      started: { handle, request: requestOf(ci.options) },
+      cancellable: true,
+      hint: { instance: ci.instance, commit: commit.sha },
+    });
+    tools.report(result.outcome === 'passed' ? `passed (${result.raw})` : `${result.outcome}: ${result.reason}`);
+    return result;
+  });
+  if (result.outcome === 'cancelled')
+    throw new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, scope.run.cancelRequestedBy !== null);
+  if (result.outcome === 'failed')
+    throw new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of this step.' });
+  if (result.commit !== commit.sha)
+    throw new StepFailed({
+      code: 'CI_COMMIT_MISMATCH',
+      message: `CI passed commit ${result.commit}, but the run is for ${commit.sha}`,
+      hint: 'Make the CI job build exactly the commit that it is given.',
+    });
+
+  const outputs = await scope.step(
+    'collect',
+    async (tools) => {
+      const { ci } = readDefinition(catalog, scope.run);
+      const { collect } = ci.subject;
+      if (collect === undefined) return [];
+      return tools.effect(effectOf(ci.instance), (op) => collect.call(ci.subject, { handle, request: requestOf(ci.options) }, op));
+    },
+    cancellable,
+  );
+  return { outputs };
+};

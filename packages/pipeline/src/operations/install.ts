@@ -1,0 +1,80 @@
+import type { HostReport, RolloutRequest } from '@pipit/core';
+import type { PipelineDefinition } from '../ports/parts.js';
+import type { ReleaseRow, RolloutHostState, RolloutRow } from '../records/rows.js';
+import { followTask } from './follow-task.js';
+import { hostOf } from './observe-ring.js';
+import type { OperationPorts } from './operation-ports.js';
+import type { StepTools } from './run-step.js';
+
+const stateOf = (report: HostReport): RolloutHostState =>
+  !report.reachable ? 'unreachable' : report.error === undefined ? 'installed' : 'failed';
+
+/**
+ * Installs on the hosts of a rollout: one batch, and one step. Each host's row is committed as its report comes; entered again after a restart
+ * it finds the batch that the deployer has under way. A host that fails or cannot be reached stops no other.
+ */
+export const install = async (
+  ports: OperationPorts,
+  tools: StepTools,
+  definition: PipelineDefinition,
+  subject: { readonly rollout: RolloutRow; readonly release: ReleaseRow },
+): Promise<{ readonly installed: number; readonly failed: number; readonly unreachable: number }> => {
+  const { records, clock } = ports;
+  const { rollout, release } = subject;
+  const { deployer, repository } = definition;
+  await records.transaction((transaction) => transaction.update('rollouts', { id: rollout.id }, { state: 'installing' }));
+  const rows = await records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
+  const hosts = rows.filter((row) => row.state !== 'left').map(hostOf);
+  const recorded = new Map<string, string>();
+  const record = async (reports: readonly HostReport[]): Promise<void> => {
+    const fresh = reports.filter((report) => recorded.get(report.hostId) !== JSON.stringify(report));
+    if (fresh.length === 0) return;
+    const updatedAt = clock.now().toISOString();
+    await records.transaction(async (transaction) => {
+      for (const report of fresh)
+        await transaction.update(
+          'rolloutHosts',
+          { rolloutId: rollout.id, hostId: report.hostId },
+          { state: stateOf(report), report, updatedAt },
+        );
+    });
+    for (const report of fresh) recorded.set(report.hostId, JSON.stringify(report));
+    for (const report of fresh.filter((each) => each.error !== undefined || !each.reachable))
+      tools.log(`${report.hostId}: ${report.error?.message ?? 'not reachable'}\n`);
+    tools.report(`${recorded.size} of ${hosts.length} hosts have answered`);
+  };
+  if (hosts.length > 0) {
+    const ring = { app: rollout.app, role: rollout.role, ring: rollout.ring };
+    const check = definition.healthOf(rollout.app) ?? release.health;
+    // Asked for anew at each entry and never stored: it may hold a credential.
+    const sources = await tools.effect({ instance: repository.instance, folder: 'attempt' }, (op) =>
+      repository.subject.installSources({ ring, options: repository.options }, op),
+    );
+    const artifacts = release.artifacts.filter((artifact) => rollout.artifacts.some((id) => id.digest === artifact.digest));
+    const request: RolloutRequest<unknown> = {
+      ring,
+      sequence: rollout.sequence,
+      hosts,
+      services: release.metadata.services,
+      release: { app: release.app, version: release.version, commit: release.commit, artifacts },
+      sources,
+      options: deployer.options,
+      ...(check === null ? {} : { check }),
+    };
+    const effect = { instance: deployer.instance, folder: 'task', task: 'install' } as const;
+    const handle = await tools.effect(
+      effect,
+      async (op) => (await deployer.subject.find(request, op)) ?? deployer.subject.start(request, op),
+    );
+    const { result } = await followTask(ports, tools, deployer.subject, {
+      effect,
+      started: { handle, request },
+      cancellable: false,
+      onPartial: record,
+    });
+    await record(result);
+  }
+  const final = await records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
+  const count = (state: RolloutHostState): number => final.filter((row) => row.state === state).length;
+  return { installed: count('installed'), failed: count('failed'), unreachable: count('unreachable') };
+};

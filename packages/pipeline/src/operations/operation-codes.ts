@@ -1,0 +1,100 @@
+import type { Json } from '@pipit/core';
+import type { EngineContext, OperationCode } from '../ports/engine.js';
+import { OperationInterrupted } from '../ports/engine.js';
+import type { OperationId } from '../records/ids.js';
+import type { ErrorRecord, OperationRow, OperationType, RunRow } from '../records/rows.js';
+import { runBuild } from './build.js';
+import type { OperationPorts } from './operation-ports.js';
+import { type PackageInput, runPackage } from './package.js';
+import type { RolloutInput } from './plan-rollout.js';
+import { runPublish } from './publish.js';
+import { runRollout } from './rollout.js';
+import { createScope, type OperationScope } from './run-step.js';
+import { errorRecordOf, StepFailed } from './step-failed.js';
+import { abandonRollout } from './verify-rollout.js';
+import { runWatch } from './watch.js';
+
+/** The version that new operations of each type get. Raise it with any change to an operation's steps, and keep the former code beside it. */
+export const OPERATION_VERSIONS = { build: 1, package: 1, publish: 1, rollout: 1, watch: 1 } as const satisfies Record<
+  OperationType,
+  number
+>;
+
+type Body = (ports: OperationPorts, scope: OperationScope, input: Json) => Promise<unknown>;
+
+// Inputs were stored by the conductor from these very types.
+const bodies: Record<OperationType, Record<number, Body>> = {
+  build: { 1: (ports, scope) => runBuild(ports, scope) },
+  package: { 1: (ports, scope, input) => runPackage(ports, scope, input as unknown as PackageInput) },
+  publish: { 1: (ports, scope) => runPublish(ports, scope) },
+  rollout: { 1: (ports, scope, input) => runRollout(ports, scope, input as unknown as RolloutInput) },
+  watch: { 1: (ports, scope, input) => runWatch(ports, scope, input as unknown as { ring: RolloutInput['ring'] }) },
+};
+
+type Ending =
+  | { readonly state: 'succeeded'; readonly result: Json }
+  | { readonly state: 'failed' | 'cancelled'; readonly error: ErrorRecord };
+
+interface Loaded {
+  readonly operation: OperationRow;
+  readonly run: RunRow;
+}
+
+/** Marks the operation as running and reads what it is about. Recorded, so that the code sees the same after a restart. */
+const begin = async (ports: OperationPorts, id: OperationId, context: EngineContext): Promise<Loaded> => {
+  const loaded = await context.step('begin', async (): Promise<Json> => {
+    const startedAt = ports.clock.now().toISOString();
+    const both = await ports.records.transaction(async (transaction) => {
+      const operation = await transaction.get('operations', { id });
+      const run = operation && (await transaction.get('runs', { id: operation.runId }));
+      if (operation === undefined || run === undefined) throw new Error(`operation ${id} is not recorded`);
+      if (operation.state === 'pending') await transaction.update('operations', { id }, { state: 'running', startedAt });
+      return { operation, run };
+    });
+    return both as unknown as Json; // rows are plain JSON
+  });
+  return loaded as unknown as Loaded; // made just above, maybe before a restart
+};
+
+const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, ending: Ending): Promise<Json> =>
+  context.step('finish', async () => {
+    const endedAt = ports.clock.now().toISOString();
+    const { id } = loaded.operation;
+    await ports.records.transaction(async (transaction) => {
+      const changes =
+        ending.state === 'succeeded'
+          ? { state: ending.state, result: ending.result, endedAt }
+          : { state: ending.state, error: ending.error, endedAt };
+      await transaction.update('operations', { id }, changes);
+      if (ending.state !== 'succeeded') await abandonRollout(transaction, id, ending.error.message, endedAt);
+    });
+    return null;
+  });
+
+/** Every operation as the engine runs it: begin, its own steps, finish. */
+export const createOperationCodes = (ports: OperationPorts): readonly OperationCode[] =>
+  Object.entries(bodies).flatMap(([type, versions]) =>
+    Object.entries(versions).map(
+      ([version, body]): OperationCode => ({
+        type,
+        version: Number(version),
+        run: async (id, input, context) => {
+          const loaded = await begin(ports, id as OperationId, context); // the conductor submits under the row's id
+          const scope = createScope(ports, loaded.operation, loaded.run, context);
+          let ending: Ending;
+          try {
+            const result = await body(ports, scope, input);
+            ending = { state: 'succeeded', result: result as Json }; // the bodies return plain JSON
+          } catch (thrown) {
+            if (thrown instanceof OperationInterrupted) throw thrown;
+            if (!(thrown instanceof StepFailed)) ports.logger.error({ operationId: id, error: thrown }, 'Operation threw');
+            ending = { state: thrown instanceof StepFailed && thrown.cancelled ? 'cancelled' : 'failed', error: errorRecordOf(thrown) };
+          }
+          ports.observer.onStep?.({ operationId: id, step: 'finish', phase: 'before' });
+          await finish(ports, loaded, context, ending);
+          ports.observer.onStep?.({ operationId: id, step: 'finish', phase: 'after' });
+          ports.onOperationEnded(loaded.run.id);
+        },
+      }),
+    ),
+  );

@@ -1,0 +1,180 @@
+import type { ArtifactId, PackageVersion, RingName, RingRef } from '@pipit/core';
+import { fitsHost } from '../guard/judge-ring.js';
+import { guardPromotion } from '../guard/promotion-guard.js';
+import { planRollback } from '../guard/rollback-target.js';
+import { nextSequence } from '../guard/sequence.js';
+import { stricterPolicy } from '../guard/stricter-policy.js';
+import type { PipelineDefinition } from '../ports/parts.js';
+import { rolloutIdOf } from '../records/ids.js';
+import type { RingPolicy, RolloutHostRow, RolloutPurpose, RolloutRow } from '../records/rows.js';
+import { listRingHosts } from './list-hosts.js';
+import { observeRollout } from './observe-ring.js';
+import type { OperationPorts } from './operation-ports.js';
+import { readRelease } from './read-release.js';
+import type { OperationScope, StepTools } from './run-step.js';
+import { StepFailed } from './step-failed.js';
+
+export interface RolloutInput {
+  readonly ring: RingName;
+  readonly purpose: RolloutPurpose;
+}
+
+interface Choice {
+  readonly version: PackageVersion;
+  readonly artifacts: readonly ArtifactId[];
+  /** The rollout of the ring before that the choice rests on; it must still be the latest when the plan is stored. */
+  readonly restsOn: RolloutRow | undefined;
+}
+
+export const policyOf = (scope: OperationScope, definition: PipelineDefinition, ring: RingName): RingPolicy => {
+  const then = scope.run.rings.find((each) => each.name === ring);
+  if (then === undefined) throw new StepFailed({ code: 'RING_UNKNOWN', message: `Run ${scope.run.id} has no ring ${ring}` });
+  return stricterPolicy(
+    then,
+    definition.rings.find((each) => each.name === ring),
+  );
+};
+
+/** What the run's own commit made: only the first ring may be given it, and only from its own publish. */
+const chooseFirst = async (ports: OperationPorts, scope: OperationScope): Promise<Choice> => {
+  const release = await readRelease(ports.records, scope.run.app, scope.run.version);
+  if (release.commit.sha !== scope.run.sha)
+    throw new StepFailed({
+      code: 'RELEASE_OF_ANOTHER_COMMIT',
+      message: `Release ${release.version} is of commit ${release.commit.sha}, but the run is for ${scope.run.sha}`,
+    });
+  return { version: release.version, artifacts: release.artifacts.map(({ content: _content, ...id }) => id), restsOn: undefined };
+};
+
+/** What the ring before runs, verified, now. */
+const choosePromoted = async (
+  ports: OperationPorts,
+  scope: OperationScope,
+  tools: StepTools,
+  definition: PipelineDefinition,
+  rings: { readonly from: RingName; readonly to: RingName },
+): Promise<Choice> => {
+  const { records } = ports;
+  const { app, role, id: runId } = scope.run;
+  const before = { app, role, ring: rings.from };
+  const ring = await records.get('rings', before);
+  const rollout = ring && (await records.get('rollouts', { id: ring.rolloutId }));
+  const promotion = await records.get('promotions', { runId, ring: rings.to });
+  const own = await records.list('rollouts', { where: { runId, ring: rings.from, purpose: 'forward' } });
+  const expected = promotion ?? own.at(-1);
+  if (ring === undefined || rollout === undefined || expected === undefined)
+    throw new StepFailed({
+      code: 'PROMOTION_NOTHING_THERE',
+      message: `Ring ${rings.from} runs no release`,
+      hint: `Deliver a commit to ${rings.from} first.`,
+    });
+  const release = await readRelease(records, app, ring.version);
+  const { minHealthy } = policyOf(scope, definition, rings.from);
+  const observation = await observeRollout(ports, tools, definition, { rollout, release, minHealthy });
+  const verdict = guardPromotion({ from: rings.from, ring, rollout, expected, ...observation });
+  if (!verdict.allowed) throw new StepFailed(verdict.error);
+  return { version: verdict.version, artifacts: verdict.artifacts, restsOn: rollout };
+};
+
+const chooseRollback = async (ports: OperationPorts, scope: OperationScope, ring: RingName): Promise<Choice> => {
+  const { app, role, rings } = scope.run;
+  const rollouts = await ports.records.list('rollouts', { where: { app, role } });
+  const target = planRollback({ ring, rings: rings.map((each) => each.name), rollouts });
+  if ('error' in target) throw new StepFailed(target.error);
+  return { version: target.rollout.version, artifacts: target.rollout.artifacts, restsOn: undefined };
+};
+
+/** The greatest sequence that the hosts of the ring have seen, as far as they answer. */
+const readAdvertised = async (tools: StepTools, definition: PipelineDefinition, ring: RingRef) => {
+  const { advertiser } = definition;
+  return tools.effect({ instance: advertiser.instance, folder: 'attempt' }, (op) =>
+    advertiser.subject.read({ ring, options: advertiser.options }, op),
+  );
+};
+
+/**
+ * Chooses the release by the guard, lists the hosts, and stores rollout and sequence, before anything outside is touched.
+ * Entered again after a crash it finds what it stored.
+ */
+export const planRollout = async (
+  ports: OperationPorts,
+  scope: OperationScope,
+  tools: StepTools,
+  input: RolloutInput,
+): Promise<RolloutRow> => {
+  const { records, clock, catalog } = ports;
+  const { run, operation } = scope;
+  const [stored] = await records.list('rollouts', { where: { operationId: operation.id } });
+  if (stored !== undefined) return stored;
+  const definition = catalog.get(run.pipeline);
+  if (definition === undefined)
+    throw new StepFailed({ code: 'PIPELINE_GONE', message: `The config has no pipeline ${run.pipeline} any more` });
+  const at = run.rings.findIndex((each) => each.name === input.ring);
+  const from = run.rings[at - 1]?.name;
+  const choice =
+    input.purpose === 'rollback'
+      ? await chooseRollback(ports, scope, input.ring)
+      : from === undefined
+        ? await chooseFirst(ports, scope)
+        : await choosePromoted(ports, scope, tools, definition, { from, to: input.ring });
+  const ring: RingRef = { app: run.app, role: run.role, ring: input.ring };
+  const hosts = await listRingHosts(tools, definition, ring);
+  const { current } = await readAdvertised(tools, definition, ring);
+  const { deployer } = definition;
+  const reports = await tools.effect({ instance: deployer.instance, folder: 'attempt' }, (op) =>
+    deployer.subject.observe(
+      { ring, packages: [...new Set(choice.artifacts.map((each) => each.name))], hosts, options: deployer.options },
+      op,
+    ),
+  );
+  const now = clock.now().toISOString();
+  const rollout = await records.transaction(async (transaction) => {
+    await transaction.lock(`app:${run.app}`);
+    if (choice.restsOn !== undefined) {
+      const before = await transaction.get('rings', { ...ring, ring: choice.restsOn.ring });
+      if (before?.rolloutId !== choice.restsOn.id)
+        throw new StepFailed({
+          code: 'PROMOTION_OVERTAKEN',
+          message: `Ring ${choice.restsOn.ring} has just had another rollout`,
+          hint: 'Look again, then promote.',
+        });
+    }
+    const known = await transaction.get('rings', ring);
+    const sequence = nextSequence({ recorded: known?.sequence ?? 0, advertised: current, reports });
+    const row: RolloutRow = {
+      ...ring,
+      id: rolloutIdOf(ring, sequence),
+      runId: run.id,
+      operationId: operation.id,
+      sequence,
+      version: choice.version,
+      artifacts: choice.artifacts,
+      purpose: input.purpose,
+      state: 'planned',
+      reason: null,
+      startedAt: now,
+      endedAt: null,
+    };
+    await transaction.insert('rollouts', row);
+    for (const host of hosts) {
+      const architecture = host.attributes['architecture'] ?? null;
+      const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
+      const hostRow: RolloutHostRow = {
+        rolloutId: row.id,
+        hostId: host.id,
+        address: host.address,
+        architecture,
+        state: left ? 'left' : 'pending',
+        report: null,
+        updatedAt: now,
+      };
+      await transaction.insert('rolloutHosts', hostRow);
+    }
+    const ringRow = { ...ring, sequence, rolloutId: row.id, version: choice.version, state: 'rolling-out', updatedAt: now } as const;
+    if (known === undefined) await transaction.insert('rings', ringRow);
+    else await transaction.update('rings', ring, ringRow);
+    return row;
+  });
+  tools.report(`${rollout.version} to ${hosts.length} hosts of ${input.ring} (rollout ${rollout.sequence})`);
+  return rollout;
+};

@@ -1,0 +1,72 @@
+import { hostStateOf } from '../guard/judge-ring.js';
+import type { PipelineDefinition } from '../ports/parts.js';
+import type { RecordsTransaction } from '../ports/records.js';
+import type { ReleaseRow, RingPolicy, RolloutRow } from '../records/rows.js';
+import { observeRollout } from './observe-ring.js';
+import type { OperationPorts } from './operation-ports.js';
+import type { StepTools } from './run-step.js';
+
+/** Stores what a ring is found to be, unless a newer rollout has the ring by now. */
+const recordRing = async (
+  transaction: RecordsTransaction,
+  rollout: RolloutRow,
+  state: 'verified' | 'failed',
+  at: string,
+): Promise<void> => {
+  const key = { app: rollout.app, role: rollout.role, ring: rollout.ring };
+  const ring = await transaction.get('rings', key);
+  if (ring?.rolloutId === rollout.id) await transaction.update('rings', key, { state, updatedAt: at });
+};
+
+/** Looks at every listed host, judges the ring, and stores both. */
+export const verifyRollout = async (
+  ports: OperationPorts,
+  tools: StepTools,
+  definition: PipelineDefinition,
+  subject: { readonly rollout: RolloutRow; readonly release: ReleaseRow; readonly policy: RingPolicy },
+): Promise<{ readonly verified: boolean; readonly reason: string }> => {
+  const { rollout, release, policy } = subject;
+  const { judgement, reports } = await observeRollout(ports, tools, definition, { rollout, release, minHealthy: policy.minHealthy });
+  const before = await ports.records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
+  const at = ports.clock.now().toISOString();
+  // What the install said explains more than what the host shows afterwards.
+  const installFailure = before.find((row) => row.state === 'failed' && row.report?.error !== undefined);
+  const reason =
+    !judgement.verified && installFailure?.report?.error !== undefined
+      ? `${judgement.hosts.filter((host) => host.state === 'failed').length} of ${judgement.hosts.length} hosts failed; ${installFailure.hostId}: ${installFailure.report.error.message}`
+      : judgement.reason;
+  const state = judgement.verified ? 'verified' : 'failed';
+  await ports.records.transaction(async (transaction) => {
+    await transaction.lock(`app:${rollout.app}`);
+    for (const host of judgement.hosts) {
+      const row = before.find((each) => each.hostId === host.hostId);
+      const seen = reports.find((each) => each.hostId === host.hostId);
+      const error = row?.report?.error ?? seen?.error;
+      const report =
+        seen === undefined ? (row?.report ?? null) : { ...seen, ...(host.state !== 'verified' && error !== undefined ? { error } : {}) };
+      await transaction.update(
+        'rolloutHosts',
+        { rolloutId: rollout.id, hostId: host.hostId },
+        { state: hostStateOf(host), report, updatedAt: at },
+      );
+    }
+    await transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at });
+    await recordRing(transaction, rollout, state, at);
+  });
+  tools.report(reason);
+  return { verified: judgement.verified, reason };
+};
+
+/** An unfinished rollout of an operation that failed: the ring may hold half of it, so it counts as failed. */
+export const abandonRollout = async (
+  transaction: RecordsTransaction,
+  operationId: RolloutRow['operationId'],
+  reason: string,
+  at: string,
+): Promise<void> => {
+  for (const rollout of await transaction.list('rollouts', { where: { operationId } })) {
+    if (rollout.endedAt !== null) continue;
+    await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: at });
+    await recordRing(transaction, rollout, 'failed', at);
+  }
+};
