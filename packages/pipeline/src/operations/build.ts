@@ -54,10 +54,10 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
     tools.report(result.outcome === 'passed' ? `passed (${result.raw})` : `${result.outcome}: ${result.reason}`);
     return result;
   });
-  if (result.outcome === 'cancelled')
-    throw new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, scope.run.cancelRequestedBy !== null);
-  if (result.outcome === 'failed')
-    throw new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of this step.' });
+  if (result.outcome !== 'passed')
+    throw result.outcome === 'cancelled'
+      ? new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, true)
+      : new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of the await step.' });
   if (result.commit !== commit.sha)
     throw new StepFailed({
       code: 'CI_COMMIT_MISMATCH',

@@ -6,6 +6,7 @@ import type { ErrorRecord, OperationRow, OperationType, RunRow } from '../record
 import { runBuild } from './build.js';
 import type { OperationPorts } from './operation-ports.js';
 import { type PackageInput, runPackage } from './package.js';
+import { createPatientRecords } from './patient-records.js';
 import type { RolloutInput } from './plan-rollout.js';
 import { runPublish } from './publish.js';
 import { runRollout } from './rollout.js';
@@ -72,8 +73,9 @@ const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, e
   });
 
 /** Every operation as the engine runs it: begin, its own steps, finish. */
-export const createOperationCodes = (ports: OperationPorts): readonly OperationCode[] =>
-  Object.entries(bodies).flatMap(([type, versions]) =>
+export const createOperationCodes = (given: OperationPorts): readonly OperationCode[] => {
+  const ports = { ...given, records: createPatientRecords(given) };
+  return Object.entries(bodies).flatMap(([type, versions]) =>
     Object.entries(versions).map(
       ([version, body]): OperationCode => ({
         type,

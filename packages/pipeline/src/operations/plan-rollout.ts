@@ -84,7 +84,6 @@ const chooseRollback = async (ports: OperationPorts, scope: OperationScope, ring
   return { version: target.rollout.version, artifacts: target.rollout.artifacts, restsOn: undefined };
 };
 
-/** The greatest sequence that the hosts of the ring have seen, as far as they answer. */
 const readAdvertised = async (tools: StepTools, definition: PipelineDefinition, ring: RingRef) => {
   const { advertiser } = definition;
   return tools.effect({ instance: advertiser.instance, folder: 'attempt' }, (op) =>
@@ -130,6 +129,9 @@ export const planRollout = async (
   const now = clock.now().toISOString();
   const rollout = await records.transaction(async (transaction) => {
     await transaction.lock(`app:${run.app}`);
+    // A commit whose answer was lost is tried again.
+    const [already] = await transaction.list('rollouts', { where: { operationId: operation.id } });
+    if (already !== undefined) return already;
     if (choice.restsOn !== undefined) {
       const before = await transaction.get('rings', { ...ring, ring: choice.restsOn.ring });
       if (before?.rolloutId !== choice.restsOn.id)
@@ -157,7 +159,7 @@ export const planRollout = async (
     };
     await transaction.insert('rollouts', row);
     for (const host of hosts) {
-      const architecture = host.attributes['architecture'] ?? null;
+      const architecture = host.attributes.architecture ?? null;
       const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
       const hostRow: RolloutHostRow = {
         rolloutId: row.id,

@@ -65,7 +65,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
 
   const attemptStep = async (
     name: string,
-    work: (tools: StepTools) => Promise<Json>,
+    work: (tools: StepTools) => Promise<unknown>,
     options: StepOptions,
     at: number,
   ): Promise<Outcome> => {

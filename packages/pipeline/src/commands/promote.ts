@@ -1,0 +1,153 @@
+import type { AppName, PackageVersion, RingName, RoleName } from '@pipit/core';
+import { appendAudit } from '../audit.js';
+import { nextRunNumber } from '../intake/handle-event.js';
+import type { RecordsTransaction } from '../ports/records.js';
+import { type RunId, runIdOf } from '../records/ids.js';
+import type { PromotionRow, RingRow, RunRow } from '../records/rows.js';
+import { refuse } from './command-error.js';
+import type { Asked, CommandPorts } from './command-ports.js';
+import { readLatestRun } from './read-latest-run.js';
+
+export interface PromoteRequest extends Asked {
+  readonly app: AppName;
+  readonly role?: RoleName;
+  /** Default: the ring after the first one that is ahead of its next. */
+  readonly ring?: RingName;
+  /** The version that the caller saw in the ring before; another one there is a conflict. There is no way to choose a version. */
+  readonly ifCanary?: PackageVersion;
+}
+
+export interface Promoted {
+  readonly runId: RunId;
+  readonly ring: RingName;
+  readonly version: PackageVersion;
+}
+
+interface Step {
+  readonly from: RingRow;
+  readonly to: RingName;
+}
+
+/** The ring to feed: the one asked for, else the earliest whose ring before is ahead of it. */
+const chooseStep = (run: RunRow, rings: readonly RingRow[], asked: RingName | undefined): Step => {
+  const order = run.rings.map((each) => each.name);
+  const standing = (name: RingName | undefined): RingRow | undefined => rings.find((each) => each.ring === name);
+  if (asked !== undefined && !order.includes(asked))
+    refuse('RING_UNKNOWN', `App ${run.app} has no ring ${asked}`, `Its rings: ${order.join(', ')}.`);
+  if (asked !== undefined && asked === order[0])
+    refuse('RING_IS_FIRST', `Ring ${asked} is the first: it gets what is pushed`, `Promote to ${order.slice(1).join(' or ')}.`);
+  for (const [index, to] of order.entries()) {
+    const from = standing(order[index - 1]);
+    if (index === 0 || from === undefined || (asked !== undefined && asked !== to)) continue;
+    const target = standing(to);
+    const isAhead = target === undefined || target.version !== from.version || target.state !== 'verified';
+    if (asked !== undefined || isAhead) return { from, to };
+  }
+  return refuse(
+    'PROMOTION_NOTHING_THERE',
+    `App ${run.app} has nothing to promote: ${rings.map((each) => `${each.ring} runs ${each.version}`).join(', ') || 'no ring runs anything'}`,
+    'Push a commit; promote when its canary is verified.',
+  );
+};
+
+const refuseUnlessVerified = ({ from }: Step, ifCanary: PackageVersion | undefined): void => {
+  if (ifCanary !== undefined && from.version !== ifCanary)
+    refuse(
+      'PROMOTION_OVERTAKEN',
+      `Ring ${from.ring} runs ${from.version}, not ${ifCanary}`,
+      `Look at ${from.ring} again, then promote what it runs now.`,
+    );
+  if (from.state !== 'verified')
+    refuse(
+      'PROMOTION_NOT_VERIFIED',
+      from.state === 'rolling-out'
+        ? `Ring ${from.ring} is being rolled out to ${from.version}`
+        : `Ring ${from.ring} failed on ${from.version}`,
+      from.state === 'rolling-out' ? 'Wait until it is verified.' : 'A failed canary is never promoted: push a commit that works.',
+    );
+};
+
+const insertPromotionRun = async (
+  transaction: RecordsTransaction,
+  latest: RunRow,
+  step: Step,
+  request: PromoteRequest,
+  at: string,
+): Promise<RunId> => {
+  const release = await transaction.get('releases', { app: request.app, version: step.from.version });
+  if (release === undefined)
+    return refuse('RELEASE_NOT_RECORDED', `Release ${step.from.version} of ${request.app} is not recorded`, 'Push a commit.');
+  const number = await nextRunNumber(transaction, request.app);
+  const id = runIdOf(request.app, number);
+  await transaction.insert('runs', {
+    ...latest,
+    id,
+    number,
+    kind: 'promotion',
+    pushKey: id,
+    repository: release.commit.repository,
+    sha: release.commit.sha,
+    committedAt: release.commit.committedAt,
+    author: null,
+    eventId: null,
+    actor: request.actor.name,
+    version: release.version,
+    metadata: release.metadata,
+    health: release.health,
+    targetRing: step.to,
+    state: 'active',
+    stage: `rollout:${step.to}`,
+    completedStages: [],
+    waitingFor: null,
+    dueAt: null,
+    outcome: null,
+    reason: null,
+    failure: null,
+    attempt: 1,
+    cancelRequestedBy: null,
+    createdAt: at,
+    updatedAt: at,
+    endedAt: null,
+  });
+  return id;
+};
+
+/** Asks for what a ring runs now to be given to the next one. A row that names ring and sequence; the guard decides when the rollout is planned. */
+export const promote = async ({ records, catalog, clock, wakeRun }: CommandPorts, request: PromoteRequest): Promise<Promoted> => {
+  const promoted = await records.transaction(async (transaction) => {
+    await transaction.lock(`app:${request.app}`);
+    const latest = await readLatestRun(transaction, catalog, request.app, request.role);
+    const { app, role } = latest;
+    const step = chooseStep(latest, await transaction.list('rings', { where: { app, role } }), request.ring);
+    refuseUnlessVerified(step, request.ifCanary);
+    const waiting = await transaction.list('runs', { where: { app, role, state: 'waiting', waitingFor: 'promotion' } });
+    const baking = await transaction.list('runs', {
+      where: { app, role, state: 'waiting', waitingFor: 'bake', stage: `bake:${step.from.ring}` },
+    });
+    const [stillBaking] = baking;
+    if (stillBaking !== undefined)
+      refuse(
+        'PROMOTION_TOO_EARLY',
+        `Ring ${step.from.ring} is watched until ${stillBaking.dueAt ?? 'its bake ends'}`,
+        'Promote when its bake has ended.',
+      );
+    const at = clock.now();
+    const own = waiting.find((run) => run.stage === `promotion:${step.to}`);
+    const runId = own?.id ?? (await insertPromotionRun(transaction, latest, step, request, at.toISOString()));
+    const row: PromotionRow = {
+      runId,
+      ring: step.to,
+      sequence: step.from.sequence,
+      version: step.from.version,
+      actor: request.actor.name,
+      reason: request.reason ?? null,
+      createdAt: at.toISOString(),
+    };
+    if (!(await transaction.insert('promotions', row))) await transaction.update('promotions', { runId, ring: step.to }, row);
+    const detail = { ring: step.to, version: step.from.version, sequence: step.from.sequence, why: request.reason ?? null };
+    await appendAudit(transaction, { at, actor: request.actor, action: 'run.promote', subject: runId, detail });
+    return { runId, ring: step.to, version: step.from.version };
+  });
+  wakeRun(promoted.runId);
+  return promoted;
+};

@@ -1,0 +1,164 @@
+import { assertNever, type Json } from '@pipit/core';
+import { appendAudit, PIPIT_ACTOR } from '../audit.js';
+import { OPERATION_VERSIONS } from '../operations/operation-codes.js';
+import type { RecordsTransaction } from '../ports/records.js';
+import { operationIdOf, type RunId } from '../records/ids.js';
+import type { OperationRow, RunRow } from '../records/rows.js';
+import type { Stage } from '../stages/plan-stages.js';
+import { lockNameOf, type Move, type RunView } from './decide.js';
+
+export interface Applied {
+  /** To submit to the engine once the transaction is durable. */
+  readonly operation?: OperationRow;
+  /** Whether the run is to be decided again at once. */
+  readonly again: boolean;
+  /** Other runs that may go on now. */
+  readonly wake: readonly RunId[];
+}
+
+const inputOf = (stage: Stage, view: RunView): Json => {
+  switch (stage.kind) {
+    case 'operation': {
+      if (stage.operation !== 'package') return {};
+      const build = view.operations.find((each) => each.stage === 'build');
+      const result = build?.result as { outputs?: Json } | null | undefined; // the build operation's own result
+      return { outputs: result?.outputs ?? [] };
+    }
+    case 'rollout':
+      return { ring: stage.ring, purpose: 'forward' };
+    case 'rollback':
+      return { ring: stage.ring, purpose: 'rollback' };
+    case 'bake':
+      return { ring: stage.ring };
+    case 'promotion':
+      return {};
+    default:
+      return assertNever(stage);
+  }
+};
+
+const releaseLock = async (transaction: RecordsTransaction, run: RunRow): Promise<readonly RunId[]> => {
+  const name = lockNameOf(run);
+  const lock = await transaction.get('locks', { name });
+  if (lock?.runId !== run.id) return [];
+  await transaction.remove('locks', { name });
+  const waiting = await transaction.list('runs', {
+    where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'rollout-lock' },
+    orderBy: ['number', 'descending'],
+  });
+  return waiting.map((each) => each.id);
+};
+
+/** Ends a run within a transaction; also used for runs that another one supersedes. */
+export const endRun = async (
+  transaction: RecordsTransaction,
+  run: RunRow,
+  ending: { readonly outcome: NonNullable<RunRow['outcome']>; readonly reason: string; readonly at: Date; readonly stage?: string },
+): Promise<readonly RunId[]> => {
+  const at = ending.at.toISOString();
+  const { outcome, reason } = ending;
+  await transaction.update(
+    'runs',
+    { id: run.id },
+    {
+      state: 'ended',
+      outcome,
+      reason,
+      waitingFor: null,
+      dueAt: null,
+      endedAt: at,
+      updatedAt: at,
+      ...(ending.stage === undefined ? {} : { stage: ending.stage }),
+    },
+  );
+  return releaseLock(transaction, run);
+};
+
+const supersedeWaiting = async (transaction: RecordsTransaction, run: RunRow, at: Date): Promise<void> => {
+  const waiting = await transaction.list('runs', { where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'promotion' } });
+  for (const other of waiting.filter((each) => each.id !== run.id)) {
+    await endRun(transaction, other, { outcome: 'superseded', reason: `Run ${run.id} took over the canary`, at });
+    await appendAudit(transaction, { at, actor: PIPIT_ACTOR, action: 'run.supersede', subject: other.id, detail: { by: run.id } });
+  }
+};
+
+/** Stores a move. Everything it says becomes true in the one transaction. */
+export const applyMove = async (transaction: RecordsTransaction, view: RunView, move: Move): Promise<Applied> => {
+  const { run, now } = view;
+  const at = now.toISOString();
+  const key = { id: run.id };
+  const active = { state: 'active', waitingFor: null, dueAt: null, reason: null, updatedAt: at } as const;
+  switch (move.type) {
+    case 'none':
+      return { again: false, wake: [] };
+    case 'start': {
+      const operation: OperationRow = {
+        id: operationIdOf(run.id, move.stage.name, run.attempt),
+        runId: run.id,
+        stage: move.stage.name,
+        type: move.operation,
+        version: OPERATION_VERSIONS[move.operation],
+        state: 'pending',
+        input: inputOf(move.stage, view),
+        result: null,
+        error: null,
+        attempt: run.attempt,
+        createdAt: at,
+        startedAt: null,
+        endedAt: null,
+      };
+      await transaction.insert('operations', operation);
+      await transaction.update('runs', key, { ...active, stage: move.stage.name });
+      return { operation, again: false, wake: [] };
+    }
+    case 'complete': {
+      await transaction.update('runs', key, {
+        ...active,
+        stage: move.stage.name,
+        completedStages: [...run.completedStages, move.stage.name],
+      });
+      return { again: true, wake: move.releaseLock ? await releaseLock(transaction, run) : [] };
+    }
+    case 'lock': {
+      const taken = await transaction.insert('locks', { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at });
+      if (taken && move.supersede) await supersedeWaiting(transaction, run, now);
+      await transaction.update('runs', key, { ...active, stage: move.stage.name });
+      return { again: true, wake: [] };
+    }
+    case 'wait': {
+      await transaction.update('runs', key, {
+        state: 'waiting',
+        stage: move.stage.name,
+        waitingFor: move.for,
+        dueAt: move.dueAt,
+        reason: move.reason,
+        updatedAt: at,
+      });
+      return { again: false, wake: [] };
+    }
+    case 'roll-back': {
+      await transaction.update('runs', key, { ...active, stage: move.stage.name, failure: move.failure });
+      await appendAudit(transaction, {
+        at: now,
+        actor: PIPIT_ACTOR,
+        action: 'run.roll-back',
+        subject: run.id,
+        detail: { stage: move.stage.name, why: move.failure.message },
+      });
+      return { again: true, wake: [] };
+    }
+    case 'end': {
+      const wake = await endRun(transaction, run, { outcome: move.outcome, reason: move.reason, at: now });
+      await appendAudit(transaction, {
+        at: now,
+        actor: PIPIT_ACTOR,
+        action: 'run.end',
+        subject: run.id,
+        detail: { outcome: move.outcome, reason: move.reason },
+      });
+      return { again: false, wake };
+    }
+    default:
+      return assertNever(move);
+  }
+};

@@ -1,0 +1,190 @@
+import type { Logger } from '@pipit/core';
+import type { Hints } from '../hints.js';
+import { handleEvent } from '../intake/handle-event.js';
+import type { PipelineClock } from '../ports/clock.js';
+import type { Engine } from '../ports/engine.js';
+import type { PipelineObserver } from '../ports/observer.js';
+import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
+import type { Records } from '../ports/records.js';
+import type { EventId, RunId } from '../records/ids.js';
+import type { OperationRow, RunRow } from '../records/rows.js';
+import { applyMove } from './apply-move.js';
+import { decide } from './decide.js';
+import { runJanitor } from './janitor.js';
+import { readView } from './read-view.js';
+
+export interface ConductorPorts {
+  readonly records: Records;
+  readonly engine: Engine;
+  readonly catalog: PipelineCatalog;
+  readonly sources: Sources;
+  readonly effects: Pick<Effects, 'removeFolder'>;
+  readonly clock: PipelineClock;
+  readonly hints: Hints;
+  readonly logger: Logger;
+  readonly observer: PipelineObserver;
+  /** Told after each change of a run, for live views. */
+  readonly onChange: (runId: RunId) => void;
+}
+
+export interface ConductorOptions {
+  /** How often everything is looked at again, whoever did or did not tell; milliseconds. Default 1,000. */
+  readonly sweepMs?: number;
+}
+
+export interface Conductor {
+  start(): void;
+  /** Looks at an event now, and not at the next sweep. */
+  wakeEvent(eventId: EventId): void;
+  wakeRun(runId: RunId): void;
+  /** One full pass over events, runs, operations and clean-ups. */
+  sweep(): Promise<void>;
+  /** No new move begins; returns when the ones under way are stored. */
+  stop(): Promise<void>;
+}
+
+/** Moves a run may make at once: far more than it has stages, so reaching it is a fault. */
+const MAX_MOVES = 100;
+
+/**
+ * Walks runs through their stages. It holds no state of its own: each decision is made anew from rows, in one transaction, so it may be killed anywhere,
+ * and any number of replicas may conduct.
+ */
+export const createConductor = (ports: ConductorPorts, options: ConductorOptions = {}): Conductor => {
+  const { records, engine, catalog, clock, logger, observer } = ports;
+  const sweepMs = options.sweepMs ?? 1_000;
+  const stopping = new AbortController();
+  const underWay = new Map<string, Promise<void>>();
+  const askedAgain = new Set<string>();
+  let loop: Promise<void> | undefined;
+
+  const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
+
+  const submit = (operation: OperationRow): Promise<void> =>
+    engine.submit({ id: operation.id, type: operation.type, version: operation.version, input: operation.input });
+
+  const moveOnce = async (runId: RunId): Promise<boolean> => {
+    const applied = await records.transaction(async (transaction) => {
+      const found = await transaction.get('runs', { id: runId });
+      if (found === undefined || found.state === 'ended') return undefined;
+      await transaction.lock(`app:${found.app}`);
+      const run = await transaction.get('runs', { id: runId });
+      if (run === undefined) return undefined;
+      const view = await readView(transaction, run, catalog, clock.now());
+      const move = decide(view);
+      if (move.type === 'none' || isSameWait(run, move)) return undefined;
+      observer.onMove?.({ runId, move: move.type, phase: 'decided' });
+      return { type: move.type, ...(await applyMove(transaction, view, move)) };
+    });
+    if (applied === undefined) return false;
+    observer.onMove?.({ runId, move: applied.type, phase: 'stored' });
+    ports.onChange(runId);
+    if (applied.operation !== undefined) await submit(applied.operation);
+    for (const other of applied.wake) wakeRun(other);
+    return applied.again;
+  };
+
+  const advance = async (runId: RunId): Promise<void> => {
+    for (let moves = 0; moves < MAX_MOVES && !stopping.signal.aborted; moves += 1) if (!(await moveOnce(runId))) return;
+  };
+
+  /** One at a time for a key; asked again meanwhile, once more after. */
+  const serially = (key: string, work: () => Promise<unknown>): void => {
+    if (stopping.signal.aborted) return;
+    if (underWay.has(key)) {
+      askedAgain.add(key);
+      return;
+    }
+    const done = work()
+      .then(
+        () => undefined,
+        (error: unknown) => logger.warn({ key, error }, 'Not moved on; the next sweep tries again'),
+      )
+      .finally(() => {
+        underWay.delete(key);
+        if (askedAgain.delete(key)) serially(key, work);
+      });
+    underWay.set(key, done);
+  };
+
+  const wakeRun = (runId: RunId): void =>
+    serially(`run ${runId}`, async () => {
+      if (!(await isQuarantined())) await advance(runId);
+    });
+
+  const wakeEvent = (eventId: EventId): void =>
+    serially(`event ${eventId}`, async () => {
+      const row = await records.get('events', { id: eventId });
+      if (row === undefined || row.state === 'handled' || (await isQuarantined())) return;
+      const runId = await handleEvent(ports, row, stopping.signal);
+      if (runId !== undefined) {
+        ports.onChange(runId);
+        wakeRun(runId);
+      }
+    });
+
+  /** Operations that the engine does not know (killed between storing and submitting) or gave up. */
+  const reconcile = async (operation: OperationRow): Promise<void> => {
+    const found = await engine.inspect(operation.id);
+    if (found.state === 'unknown') return submit(operation);
+    if (found.state === 'unfinished') return;
+    // Its code ends by recording the row, so a row that is still open under an ended execution says that the record is gone or never fitted.
+    const current = await records.get('operations', { id: operation.id });
+    if (current === undefined || (current.state !== 'pending' && current.state !== 'running')) return;
+    const reason = found.state === 'broken' ? found.reason : 'it ended without recording its end';
+    logger.error({ operationId: operation.id, reason }, 'Operation broken');
+    await records.transaction((transaction) =>
+      transaction.update(
+        'operations',
+        { id: operation.id },
+        {
+          state: 'failed',
+          endedAt: clock.now().toISOString(),
+          error: {
+            code: 'OPERATION_BROKEN',
+            message: `The engine gave up ${operation.id}: ${reason}`,
+            hint: 'This is a fault of pipit: report it with its log.',
+          },
+        },
+      ),
+    );
+    wakeRun(operation.runId);
+  };
+
+  const sweep = async (): Promise<void> => {
+    await engine.sweep();
+    if (await isQuarantined()) return;
+    for (const event of await records.list('events', { where: { state: 'received' }, limit: 500 })) wakeEvent(event.id);
+    for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } })) await reconcile(operation);
+    for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);
+    await runJanitor(ports);
+    await Promise.all(underWay.values());
+  };
+
+  return {
+    start: () => {
+      loop ??= (async () => {
+        while (!stopping.signal.aborted) {
+          await sweep().catch((error: unknown) => logger.warn({ error }, 'Sweep broke off; the next one tries again'));
+          await clock.sleep(sweepMs, stopping.signal);
+        }
+      })();
+    },
+    wakeEvent,
+    wakeRun,
+    sweep,
+    stop: async () => {
+      stopping.abort();
+      await loop;
+      await Promise.all(underWay.values());
+    },
+  };
+};
+
+const isSameWait = (run: RunRow, move: ReturnType<typeof decide>): boolean =>
+  move.type === 'wait' &&
+  run.state === 'waiting' &&
+  run.waitingFor === move.for &&
+  run.stage === move.stage.name &&
+  run.dueAt === move.dueAt &&
+  run.reason === move.reason;

@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import type { Inbound } from '@pipit/core';
+import { type Actor, type AuditEntry, appendAudit } from '../audit.js';
+import type { IdSource, PipelineClock } from '../ports/clock.js';
+import type { Records } from '../ports/records.js';
+import type { EventId } from '../records/ids.js';
+
+export interface Delivery {
+  readonly instance: string;
+  readonly actor: Actor;
+  readonly inbound: Inbound;
+}
+
+export interface Accepted {
+  readonly eventId: EventId;
+  /** Whether this delivery had been accepted before. */
+  readonly repeated: boolean;
+}
+
+/** The teller's own key of what it told; a hash of it where it has none. */
+export const inboundKeyOf = (inbound: Inbound): string =>
+  inbound.type === 'change' ? inbound.event.key : createHash('sha256').update(JSON.stringify(inbound)).digest('hex');
+
+/** Deliveries stored by one transaction at most: bounds its size under load. */
+const MAX_BATCH = 256;
+
+export interface Intake {
+  /** Returns when the event is durable. One delivery key of one instance is accepted once; a repetition gets the first one's id. */
+  accept(delivery: Delivery): Promise<Accepted>;
+}
+
+interface Waiting {
+  readonly delivery: Delivery;
+  readonly resolve: (accepted: Accepted) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Makes deliveries durable. Those that arrive while a commit is under way share the next one (a group commit), so that one slow disk flush
+ * answers many webhooks.
+ */
+export const createIntake = (ports: {
+  readonly records: Records;
+  readonly clock: PipelineClock;
+  readonly ids: IdSource;
+  readonly onAccepted: (eventId: EventId) => void;
+}): Intake => {
+  const { records, clock, ids } = ports;
+  let queue: Waiting[] = [];
+  let busy = false;
+
+  const store = (batch: readonly Waiting[]): Promise<readonly Accepted[]> =>
+    records.transaction(async (transaction) => {
+      const at = clock.now();
+      const accepted: Accepted[] = [];
+      const lines: AuditEntry[] = [];
+      for (const { delivery } of batch) {
+        const { instance, inbound, actor } = delivery;
+        const key = inboundKeyOf(inbound);
+        const id = ids.next() as EventId; // this is where event ids are made
+        const row = {
+          id,
+          instance,
+          key,
+          type: inbound.type,
+          body: inbound,
+          receivedAt: at.toISOString(),
+          state: 'received',
+          outcome: null,
+          runId: null,
+        } as const;
+        if (await transaction.insert('events', row)) {
+          accepted.push({ eventId: id, repeated: false });
+          lines.push({ at, actor, action: 'event.accept', subject: id, detail: { instance, type: inbound.type, key } });
+        } else {
+          const [known] = await transaction.list('events', { where: { instance, key }, limit: 1 });
+          accepted.push({ eventId: known?.id ?? id, repeated: true });
+        }
+      }
+      if (lines.length > 0) await appendAudit(transaction, ...lines);
+      return accepted;
+    });
+
+  const drain = async (): Promise<void> => {
+    if (busy) return;
+    busy = true;
+    while (queue.length > 0) {
+      const batch = queue.slice(0, MAX_BATCH);
+      queue = queue.slice(MAX_BATCH);
+      try {
+        const accepted = await store(batch);
+        for (const [index, waiting] of batch.entries()) {
+          const answer = accepted[index];
+          if (answer === undefined) continue;
+          waiting.resolve(answer);
+          if (!answer.repeated) ports.onAccepted(answer.eventId);
+        }
+      } catch (error) {
+        for (const waiting of batch) waiting.reject(error);
+      }
+    }
+    busy = false;
+  };
+
+  return {
+    accept: (delivery) =>
+      new Promise((resolve, reject) => {
+        queue.push({ delivery, resolve, reject });
+        void drain();
+      }),
+  };
+};

@@ -1,0 +1,175 @@
+import { appNameOf, type ChangeEvent, isPluginError } from '@pipit/core';
+import { appendAudit, PIPIT_ACTOR } from '../audit.js';
+import type { Hints } from '../hints.js';
+import type { PipelineClock } from '../ports/clock.js';
+import type { PipelineCatalog, PipelineDefinition, Sources } from '../ports/parts.js';
+import type { Records, RecordsTransaction } from '../ports/records.js';
+import { type RunId, runIdOf } from '../records/ids.js';
+import type { EventRow, RunRow } from '../records/rows.js';
+import { pushKeyOf } from './push-key.js';
+
+export interface HandlePorts {
+  readonly records: Records;
+  readonly catalog: PipelineCatalog;
+  readonly sources: Sources;
+  readonly clock: PipelineClock;
+  readonly hints: Hints;
+}
+
+interface Verdict {
+  readonly outcome: string;
+  readonly runId: RunId | null;
+}
+
+const nothing = (outcome: string): Verdict => ({ outcome, runId: null });
+
+/** Numbers grow by one within an app; call it under the app's lock. */
+export const nextRunNumber = async (transaction: RecordsTransaction, app: RunRow['app']): Promise<number> => {
+  const [last] = await transaction.list('runs', { where: { app }, orderBy: ['number', 'descending'], limit: 1 });
+  return (last?.number ?? 0) + 1;
+};
+
+type ChangeWithCommit = ChangeEvent & { readonly sha: NonNullable<ChangeEvent['sha']> };
+
+/** Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen. */
+const bindApp = async (
+  transaction: RecordsTransaction,
+  event: ChangeEvent,
+  pipeline: PipelineDefinition,
+  at: string,
+): Promise<string | undefined> => {
+  const app = appNameOf(event.repository);
+  const bound = await transaction.get('apps', { app });
+  if (bound === undefined) {
+    await transaction.insert('apps', {
+      app,
+      repositoryId: event.repository.id,
+      repositoryName: event.repository.name,
+      pipeline: pipeline.name,
+      ref: event.ref,
+      createdAt: at,
+    });
+    return undefined;
+  }
+  if (bound.repositoryId !== event.repository.id)
+    return `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`;
+  if (bound.pipeline !== pipeline.name)
+    return `App ${app} belongs to pipeline ${bound.pipeline}; ${pipeline.name} may not feed its rings too`;
+  if (bound.ref !== event.ref) return `App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`;
+  return undefined;
+};
+
+const startRun = async (
+  ports: HandlePorts,
+  row: EventRow,
+  event: ChangeWithCommit,
+  pipeline: PipelineDefinition,
+  isHead: boolean,
+): Promise<Verdict> => {
+  const { records, clock } = ports;
+  const app = appNameOf(event.repository);
+  return records.transaction(async (transaction) => {
+    await transaction.lock(`app:${app}`);
+    const at = clock.now().toISOString();
+    const refused = await bindApp(transaction, event, pipeline, at);
+    if (refused !== undefined) return nothing(refused);
+    const headKey = { repositoryId: event.repository.id, ref: event.ref };
+    const head = await transaction.get('heads', headKey);
+    // Another hook, poll or backfill has told the same push, maybe without knowing the commit before.
+    if (head?.sha === event.sha) return nothing(`${event.ref} was told to be at ${event.sha} before`);
+    const pushKey = pushKeyOf(event);
+    const [same] = await transaction.list('runs', { where: { pushKey }, limit: 1 });
+    if (same !== undefined) return nothing(`Run ${same.id} is for the same push`);
+    const number = await nextRunNumber(transaction, app);
+    const id = runIdOf(app, number);
+    const staleReason = `${event.sha} is no longer the head of ${event.ref}`;
+    const run: RunRow = {
+      id,
+      app,
+      role: pipeline.roleOf(app),
+      number,
+      pipeline: pipeline.name,
+      kind: 'delivery',
+      pushKey,
+      repository: event.repository,
+      ref: event.ref,
+      sha: event.sha,
+      committedAt: null,
+      author: event.author ?? null,
+      eventId: row.id,
+      actor: null,
+      version: null,
+      rings: pipeline.rings,
+      health: null,
+      metadata: null,
+      targetRing: null,
+      state: isHead ? 'active' : 'ended',
+      stage: 'build',
+      completedStages: [],
+      waitingFor: null,
+      dueAt: null,
+      outcome: isHead ? null : 'stale',
+      reason: isHead ? null : staleReason,
+      failure: null,
+      attempt: 1,
+      cancelRequestedBy: null,
+      createdAt: at,
+      updatedAt: at,
+      endedAt: isHead ? null : at,
+    };
+    await transaction.insert('runs', run);
+    if (isHead && !(await transaction.update('heads', headKey, { sha: event.sha, updatedAt: at })))
+      await transaction.insert('heads', { ...headKey, sha: event.sha, updatedAt: at });
+    await appendAudit(transaction, {
+      at: clock.now(),
+      actor: PIPIT_ACTOR,
+      action: 'run.begin',
+      subject: id,
+      detail: { event: row.id, sha: event.sha, stale: !isHead },
+    });
+    return { outcome: isHead ? `Run ${id} began` : `Run ${id}: ${staleReason}`, runId: id };
+  });
+};
+
+const handleChange = async (ports: HandlePorts, row: EventRow, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
+  const { sha } = event;
+  if (sha === null) return nothing(`${event.ref} was deleted`);
+  const change: ChangeWithCommit = { ...event, sha };
+  const match = await ports.catalog.match({ instance: row.instance, ...change, before: event.before, author: event.author }, signal);
+  if ('reason' in match) return nothing(match.reason);
+  const head = await ports.sources.readHead(event.repository, event.ref, signal);
+  return startRun(ports, row, change, match.pipeline, head === sha);
+};
+
+const judge = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Promise<Verdict> => {
+  const { body } = row;
+  switch (body.type) {
+    case 'change':
+      return handleChange(ports, row, body.event, signal);
+    case 'build': {
+      const { type: _type, ...hint } = body;
+      ports.hints.notify({ instance: row.instance, ...hint });
+      return nothing('Hint: the build is looked at');
+    }
+    case 'alarm':
+    case 'command':
+    case 'host':
+      return nothing(`Nothing in this installation listens to ${body.type} events`);
+  }
+};
+
+/**
+ * Decides what becomes of a durable event, once. A fault that may pass (the repository cannot be reached) is thrown, and the event stays
+ * `received`; one that cannot is the event's outcome.
+ */
+export const handleEvent = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Promise<RunId | undefined> => {
+  let verdict: Verdict;
+  try {
+    verdict = await judge(ports, row, signal);
+  } catch (thrown) {
+    if (!isPluginError(thrown) || thrown.recovery !== 'stop') throw thrown;
+    verdict = nothing(`${thrown.code}: ${thrown.message}`);
+  }
+  await ports.records.transaction((transaction) => transaction.update('events', { id: row.id }, { state: 'handled', ...verdict }));
+  return verdict.runId ?? undefined;
+};
