@@ -100,3 +100,4 @@ export const createOperationCodes = (given: OperationPorts): readonly OperationC
       }),
     ),
   );
+};
