@@ -1,1 +1,14 @@
-export {};
+export { minimalEnvironment, SYSTEM_PATH } from './command/minimal-environment.js';
+export { MAX_OUTPUT_BYTES } from './command/output-tail.js';
+export { quoteForShell } from './command/quote-for-shell.js';
+export { type CommandOptions, runCommand } from './command/run-command.js';
+export { type DetachedState, inspectDetached } from './detached/inspect-detached.js';
+export { readDetachedLog } from './detached/read-detached-log.js';
+export { DEFAULT_MAX_TASK_OUTPUT_BYTES, type DetachedOptions, startDetached } from './detached/start-detached.js';
+export { stopDetached } from './detached/stop-detached.js';
+export { brokenHostOutcome, type HostFailure, type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-script/host-outcome.js';
+export { type HostInstall, type HostScriptPaths, hostScriptEnvironment, hostScriptPaths } from './host-script/host-script-environment.js';
+export { HOST_SCRIPT } from './host-script/host-script-text.js';
+export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';
+export { createRedactor, type RedactingStream, type Redactor } from './redaction/create-redactor.js';
+export { createSandbox, DEFAULT_SANDBOX_USER, type SandboxOptions, type SandboxUser } from './sandbox/create-sandbox.js';

@@ -1,0 +1,80 @@
+import type { Labels } from '@pipit/core';
+import { abortFailure, connectionFailure, isSafeMethod, statusFailure, timeoutFailure, tooLargeFailure } from './http-failure.js';
+
+export interface HttpRequest {
+  /** Default `GET`. */
+  readonly method?: string;
+  readonly url: string | URL;
+  readonly headers?: Labels;
+  readonly body?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the whole answer is there. Default {@link DEFAULT_HTTP_TIMEOUT_MS}. */
+  readonly timeoutMs?: number;
+  /** Bytes of the answer. Default {@link DEFAULT_MAX_ANSWER_BYTES}. */
+  readonly maxBytes?: number;
+  /** Default: safe methods follow redirects; others give the 3xx as a result, because many servers answer a done POST with one. */
+  readonly redirect?: 'follow' | 'manual';
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  /** The body as UTF-8. */
+  text(): string;
+  /** The body as JSON: parse it with a schema. Throws a SyntaxError. */
+  json(): unknown;
+}
+
+export const DEFAULT_HTTP_TIMEOUT_MS = 30_000;
+export const DEFAULT_MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+const readBody = async (response: Response, maxBytes: number): Promise<Uint8Array | 'tooLarge'> => {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > maxBytes) return 'tooLarge';
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+};
+
+/**
+ * One HTTP call, with its failures told as what may be done after them.
+ *
+ * @returns the answer, also a 404 and the other 4xx that are not named below
+ * @throws PluginError `HTTP_UNREACHABLE` (retry), `HTTP_SERVER_BUSY`, `HTTP_SERVER_FAILED`, `HTTP_CONNECTION_LOST`, `HTTP_TIMED_OUT`, `HTTP_ABORTED`
+ * (retry for safe methods, else reconcile; a 429 is always retry), `HTTP_ACCESS_REFUSED`, `HTTP_CERTIFICATE_REFUSED`, `HTTP_ANSWER_TOO_LARGE` (stop)
+ */
+export const requestHttp = async (request: HttpRequest): Promise<HttpAnswer> => {
+  const method = (request.method ?? 'GET').toUpperCase();
+  const url = new URL(request.url);
+  const asked = { method, url };
+  const timeoutMs = request.timeoutMs ?? DEFAULT_HTTP_TIMEOUT_MS;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
+  const maxBytes = request.maxBytes ?? DEFAULT_MAX_ANSWER_BYTES;
+  let response: Response;
+  let body: Uint8Array | 'tooLarge';
+  try {
+    response = await fetch(url, {
+      method,
+      headers: { ...request.headers },
+      ...(request.body === undefined ? {} : { body: request.body }),
+      redirect: request.redirect ?? (isSafeMethod(method) ? 'follow' : 'manual'),
+      signal,
+    });
+    body = await readBody(response, maxBytes);
+  } catch (thrown) {
+    if (request.signal?.aborted === true) throw abortFailure(asked, request.signal.reason);
+    if (timeout.aborted) throw timeoutFailure(asked, timeoutMs);
+    throw connectionFailure(asked, thrown);
+  }
+  const failure = statusFailure(asked, response.status, response.headers);
+  if (failure !== undefined) throw failure;
+  if (body === 'tooLarge') throw tooLargeFailure(asked, maxBytes);
+  const bytes = body;
+  const text = () => Buffer.from(bytes).toString('utf8');
+  return { status: response.status, headers: response.headers, body: bytes, text, json: () => JSON.parse(text()) };
+};
