@@ -1,1 +1,20 @@
-export {};
+export type {
+  Api,
+  AppView,
+  Change,
+  Finding,
+  HostView,
+  LogQuery,
+  LogView,
+  OperationView,
+  Page,
+  PageQuery,
+  PlanView,
+  PromoteCommand,
+  RingView,
+  RollbackCommand,
+  RolloutView,
+  RunDetail,
+  StageView,
+} from './api.js';
+export type { Health, HookAnswer, Runtime, SubmitRequest } from './runtime.js';

@@ -1,0 +1,78 @@
+import type { Config } from '@pipit/config';
+import type { HookRequest, RefName, RepositoryRef } from '@pipit/core';
+import type { Actor, StepPoint } from '@pipit/pipeline';
+import type { Api } from './api.js';
+
+/** What a webhook is answered. Only `accepted` and `pinged` are a success. */
+export type HookAnswer =
+  | {
+      readonly type: 'accepted';
+      readonly eventIds: readonly string[];
+      readonly repeated: boolean;
+      readonly answer?: { readonly status: number; readonly body: string };
+    }
+  | { readonly type: 'pinged'; readonly answer?: { readonly status: number; readonly body: string } }
+  | { readonly type: 'refused'; readonly status: number; readonly code: string; readonly message: string };
+
+export interface SubmitRequest {
+  readonly repository: RepositoryRef;
+  readonly ref: RefName;
+  /** A full commit id, or null for a deleted ref. */
+  readonly sha: string | null;
+  readonly before?: string;
+  readonly author?: string;
+  /** At most one event is accepted with it; made from the push when absent. */
+  readonly key?: string;
+}
+
+export interface Health {
+  readonly ready: boolean;
+  readonly database: boolean;
+  readonly stopping: boolean;
+  /** Why nothing is done until a person reconciles; null: no quarantine. */
+  readonly quarantine: string | null;
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail?: string }[];
+}
+
+/** A running pipit, composed from one config. */
+export interface Runtime {
+  readonly config: Config;
+  /** Where it keeps everything. */
+  readonly dataFolder: string;
+  /** Begins to work: recovers what was under way, polls, sweeps. */
+  start(): Promise<void>;
+  /** Drains (no new step begins), then disposes of plugins in reverse order, each with a deadline; then the database. Safe to call twice. */
+  stop(options?: { readonly deadlineMs?: number }): Promise<void>;
+  /** Verifies a webhook with the instance's plugin and makes what it told durable before answering. Never throws for bad input. */
+  receive(instance: string, request: HookRequest): Promise<HookAnswer>;
+  /** A library user's own trigger: durable when it returns. */
+  submit(request: SubmitRequest, actor: Actor): Promise<{ readonly eventId: string; readonly repeated: boolean }>;
+  /** Everything else, on behalf of somebody. */
+  api(actor: Actor): Api;
+  health(): Promise<Health>;
+  /** The bearer token that changes state need: made at first start and given here once; afterwards only its hash is known. */
+  readonly firstToken: string | undefined;
+  /** Whether this is a valid token; constant time. */
+  checkToken(token: string): Promise<{ readonly name: string } | undefined>;
+  /** An audit line about something refused at the door. */
+  recordRefusal(refusal: {
+    readonly instance: string;
+    readonly remoteAddress: string;
+    readonly code: string;
+    readonly message: string;
+  }): Promise<void>;
+  /** Says where the server listens, so that commands on this machine find it. */
+  announce(url: string): Promise<void>;
+  /** Counters and gauges, for /metrics. */
+  readMetrics(): Promise<
+    readonly {
+      readonly name: string;
+      readonly help: string;
+      readonly type: 'counter' | 'gauge';
+      readonly labels: Readonly<Record<string, string>>;
+      readonly value: number;
+    }[]
+  >;
+}
+
+export type { StepPoint };
