@@ -1,0 +1,105 @@
+import { type Digest, type PackageVersion, parseDigest, parsePackageVersion, type Receipt } from '@pipit/core';
+
+/** How one try on one host ended. */
+export type HostOutcome =
+  | {
+      /** `unchanged`: the same bytes stood there already. */
+      readonly state: 'installed' | 'unchanged';
+      readonly installed: Required<Receipt>;
+    }
+  | {
+      /** `refused`: the host would not; nothing was tried. */
+      readonly state: 'failed' | 'refused';
+      readonly error: HostFailure;
+    };
+
+export interface HostFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** What the script reports, with what to do about it. The script says the code and the message. */
+const FAILURES: readonly { readonly code: string; readonly hint: string }[] = [
+  { code: 'HOST_BUSY', hint: 'Wait until it ended, then retry. `ps` on the host shows what holds the lock.' },
+  {
+    code: 'HOST_SEQUENCE_OLDER',
+    hint: 'A newer rollout reached this host. If the database was restored from a backup, reconcile before rolling out again.',
+  },
+  { code: 'HOST_PACKAGE_HELD', hint: 'Somebody put the package on hold on purpose: ask, then `apt-mark unhold` it on the host.' },
+  {
+    code: 'HOST_PACKAGE_MANAGER_INTERRUPTED',
+    hint: 'Look at `dpkg --audit` on the host, then run `dpkg --configure -a` there, and retry.',
+  },
+  { code: 'HOST_DISK_FULL', hint: 'Free some space on the host (`apt-get clean` is a beginning), then retry.' },
+  {
+    code: 'HOST_UPDATE_FAILED',
+    hint: "Look at the host's log below: the source must be reachable from the host and signed by the repository's key.",
+  },
+  {
+    code: 'HOST_VERSION_NOT_OFFERED',
+    hint: 'Offer the version to the ring again; if it was removed from the repository, make a new release of the commit.',
+  },
+  { code: 'HOST_DOWNLOAD_FAILED', hint: "Look at the host's log, then retry: the source may have been unreachable for a moment." },
+  {
+    code: 'HOST_DIGEST_MISMATCH',
+    hint: "The repository's bytes are not those that the canary ran. Find out who changed them, then make a new release; never install these.",
+  },
+  {
+    code: 'HOST_INSTALL_FAILED',
+    hint: "The log's end says which step failed; most often it is the package's post-install script or a dependency that no source has.",
+  },
+  { code: 'HOST_SERVICE_NOT_RESTARTED', hint: 'Look at `systemctl status` and `journalctl -u` of the service on the host.' },
+];
+
+const BROKEN = {
+  code: 'HOST_SCRIPT_BROKEN',
+  message: 'The host script ended without an outcome that can be read',
+  hint: "Look at the host's log: the script was killed, or the host's disk or sandbox failed it.",
+} as const;
+
+/** What to report when the script ended and left no outcome. */
+export const brokenHostOutcome = (detail: string): HostFailure => ({ ...BROKEN, message: `${BROKEN.message}: ${detail}` });
+
+const objectOf = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text);
+    // Any object may be read by name: each field is checked where it is used.
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const receiptIn = (fields: Readonly<Record<string, unknown>>): Required<Receipt> | undefined => {
+  const { version, digest, sequence } = fields;
+  if (typeof version !== 'string' || typeof digest !== 'string' || typeof sequence !== 'number') return undefined;
+  try {
+    const parsed: { version: PackageVersion; digest: Digest } = { version: parsePackageVersion(version), digest: parseDigest(digest) };
+    return { ...parsed, sequence };
+  } catch {
+    return undefined;
+  }
+};
+
+/** The receipt that the host script keeps, or undefined when the text is none (a host's file is never trusted to be whole). */
+export const parseHostReceipt = (text: string): Required<Receipt> | undefined => {
+  const fields = objectOf(text);
+  return fields === undefined ? undefined : receiptIn(fields);
+};
+
+/** The outcome that the host script wrote. What cannot be read is a failure with code `HOST_SCRIPT_BROKEN`: never a success. */
+export const parseHostOutcome = (text: string): HostOutcome => {
+  const fields = objectOf(text);
+  const state = fields?.['state'];
+  if (fields !== undefined && (state === 'installed' || state === 'unchanged')) {
+    const installed = receiptIn(fields);
+    if (installed !== undefined) return { state, installed };
+  }
+  if (fields !== undefined && (state === 'failed' || state === 'refused')) {
+    const known = FAILURES.find((failure) => failure.code === fields['code']);
+    const message = fields['message'];
+    if (known !== undefined && typeof message === 'string') return { state, error: { code: known.code, message, hint: known.hint } };
+  }
+  return { state: 'failed', error: brokenHostOutcome(JSON.stringify(text.slice(0, 200))) };
+};
