@@ -1,0 +1,93 @@
+import type { AnyPlugin, HealthCheck, Json, RingName, RoleName, Secret } from '@pipit/core';
+import type { ConfigPath } from './config-path.js';
+import type { Location } from './problem-report.js';
+
+/** One use of an instance by a pipeline. */
+export interface Slot {
+  /** The instance's name. */
+  readonly use: string;
+  /** As the schema of the plugin's kind gives them; `{}` where it has none. */
+  readonly options: unknown;
+}
+
+/** Which pushes start the pipeline: see {@link compileRule}. */
+export interface TriggerRule {
+  /** A CEL expression over `event`. */
+  readonly when?: string;
+  readonly branches?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly paths?: readonly string[];
+}
+
+export type TriggerSlot = Slot & TriggerRule;
+
+/** A number of hosts, or a share of them from 0 to 1. */
+export type MinHealthy = { readonly hosts: number } | { readonly share: number };
+
+export interface RingConfig {
+  readonly name: RingName;
+  /** Milliseconds; default 0. */
+  readonly bakeMs: number;
+  /** Absent: at least one, and half. */
+  readonly minHealthy?: MinHealthy;
+  /** How the ring is entered from the one before; default manual. The first ring is entered by a run itself: automatic. */
+  readonly promotion: 'manual' | 'automatic';
+  /** Default rollback. */
+  readonly onFailure: 'rollback' | 'stop';
+}
+
+/** What one app needs differently from its pipeline. */
+export interface AppOverrides {
+  readonly role?: RoleName;
+  readonly health?: HealthCheck;
+}
+
+export interface PipelineConfig {
+  readonly name: string;
+  /** Globs of repository names. */
+  readonly repositories: readonly string[];
+  readonly trigger: TriggerSlot;
+  readonly ci: Slot;
+  readonly packager: Slot;
+  readonly repository: Slot;
+  readonly discovery: Slot;
+  /** The discovery instance unless configured. */
+  readonly advertiser: Slot;
+  readonly deployer: Slot;
+  /** Default `app`. */
+  readonly role: RoleName;
+  /** In order; at least one. A release is finished in the last one. */
+  readonly rings: readonly RingConfig[];
+  readonly health?: HealthCheck;
+  /** By app name. */
+  readonly apps: Readonly<Record<string, AppOverrides>>;
+}
+
+export interface InstanceConfig {
+  readonly uses: string;
+  readonly plugin: AnyPlugin;
+  /** As the plugin's schema gives it. */
+  readonly config: unknown;
+}
+
+/** A config file, read, resolved and validated. It is frozen, and `JSON.stringify` gives {@link Config.source}. */
+export interface Config {
+  /** The file format's. */
+  readonly version: 1;
+  /** As it was given. */
+  readonly file: string;
+  /** Absolute. */
+  readonly dataFolder?: string;
+  readonly server: { readonly host: string; readonly port: number; readonly publicUrl?: string };
+  /** Absent: the embedded one. */
+  readonly database?: { readonly url: Secret };
+  readonly trustRepositories: boolean;
+  /** By instance name; also those that a slot names without declaring them. */
+  readonly plugins: Readonly<Record<string, InstanceConfig>>;
+  /** By name, in the file's order. */
+  readonly pipelines: Readonly<Record<string, PipelineConfig>>;
+  /** What stands in the file, references unresolved: for records. */
+  readonly source: Json;
+  /** Where something stands in the file, for a problem that shows only later; absent in a config made by hand. */
+  readonly locate?: (path: ConfigPath) => Location;
+}

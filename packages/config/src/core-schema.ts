@@ -1,0 +1,138 @@
+import { createSecret, isPluginError, parseAppName, parseRingName, parseRoleName } from '@pipit/core';
+import * as z from 'zod';
+import { DURATION_PATTERN, parseDurationMs } from './duration.js';
+
+/** Instance and pipeline names stand in addresses (`/hooks/<instance>`), folders and tables. */
+export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,59}$/;
+const name = z.string().regex(NAME_PATTERN, 'A name has lower-case letters, digits and "-", at most 60 characters');
+
+/** A text that one of the parsers accepts. Its value is never quoted in a problem, since it may come from a reference. */
+const parsed = <T>(what: string, parse: (text: string) => T, input: z.ZodString = z.string()) =>
+  input.transform((text, context): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!isPluginError(error)) throw error;
+      context.issues.push({ code: 'custom', message: `Not a valid ${what}`, input: text, params: { code: error.code, hint: error.hint } });
+      return z.NEVER;
+    }
+  });
+
+const duration = () => parsed('duration', parseDurationMs, z.string().meta({ pattern: DURATION_PATTERN, examples: ['30s', '30m', '2h'] }));
+const role = () => parsed('role', parseRoleName);
+const text = () => z.string().min(1, 'Must not be empty');
+const globs = () => z.array(text()).min(1, 'At least one pattern is needed');
+const port = () => z.int().min(1).max(65_535);
+
+const within = () => duration().prefault('30s').describe('How long a host has to become healthy. Default: 30s.');
+const health = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('http'),
+      port: port(),
+      path: z.string().startsWith('/', 'Must begin with "/"').default('/').describe('Default: /'),
+      within: within(),
+    }),
+    z.strictObject({ type: z.literal('tcp'), port: port(), within: within() }),
+    z.strictObject({ type: z.literal('command'), argv: z.array(text()).min(1, 'At least the command is needed'), within: within() }),
+  ])
+  .describe('Asked of each host after an install.');
+
+const options = z.record(z.string(), z.unknown()).optional().describe('Options of this pipeline for the plugin.');
+const slotShape = { use: name.describe('An instance of `plugins`, or the short name of a plugin.'), with: options };
+const slot = (description: string) => z.union([name, z.strictObject(slotShape)]).describe(description);
+
+const triggerSlot = z
+  .union([
+    name,
+    z.strictObject({
+      ...slotShape,
+      when: text().optional().describe("A CEL expression over `event`, for example event.branch == 'main'."),
+      branches: globs().optional().describe('Globs of branch names. Default: main and master, unless `tags` or `when` is given.'),
+      tags: globs().optional().describe('Globs of tag names. Default: no tag.'),
+      paths: globs().optional().describe('Globs of file paths; one changed file has to match. Default: any.'),
+    }),
+  ])
+  .describe('Tells of pushes.');
+
+const minHealthy = z
+  .union([
+    z.int().min(1, 'At least one host has to be healthy'),
+    z.string().regex(/^(?:[1-9]\d?|100)%$/, 'Expected a number of hosts, or a share from 1% to 100%'),
+  ])
+  .describe("How many of a ring's hosts must be healthy for its release to count as verified. Default: at least one, and half.");
+
+const ring = z.strictObject({
+  name: parsed('ring name', parseRingName).describe('For example canary.'),
+  bake: duration().prefault('0s').describe('How long the ring is watched before its release may go on. Default: 0s.'),
+  minHealthy: minHealthy.optional(),
+  promotion: z.enum(['manual', 'automatic']).optional().describe('How the ring is entered from the one before. Default: manual.'),
+  onFailure: z
+    .enum(['rollback', 'stop'])
+    .default('rollback')
+    .describe('What happens to the ring when its rollout fails. Default: rollback.'),
+});
+
+const pipeline = z.strictObject({
+  repositories: globs().describe('Globs of repository names, for example acme/*.'),
+  trigger: triggerSlot,
+  ci: slot('Builds and tests the commit.'),
+  packager: slot('Makes the package.'),
+  repository: slot('Keeps packages and shows them to rings.'),
+  discovery: slot('Knows which hosts there are.'),
+  advertiser: slot('Where advertised versions live. Default: the discovery instance.').optional(),
+  deployer: slot('Brings hosts to a release.'),
+  role: role().prefault('app').describe('Which part of the hosts. Default: app.'),
+  rings: z
+    .array(ring)
+    .min(1, 'At least one ring is needed')
+    .prefault([{ name: 'canary' }, { name: 'production' }])
+    .describe('In order; each is fed only from the one before. Default: canary, then production.'),
+  health: health.optional(),
+  apps: z
+    .record(parsed('app name', parseAppName), z.strictObject({ role: role().optional(), health: health.optional() }))
+    .optional()
+    .describe('What one app needs differently.'),
+});
+
+/** The part of the config file that is pipit's own; what stands under `with` is checked by the plugins. */
+export const coreConfigSchema = z.strictObject({
+  version: z.literal(1).default(1).describe("The file format's version. Default: 1."),
+  dataFolder: text().optional().describe("Where pipit keeps its data; relative to this file's folder."),
+  server: z
+    .strictObject({
+      host: text().default('127.0.0.1').describe('Address to listen on. Default: 127.0.0.1.'),
+      port: z.int().min(0).max(65_535).default(7420).describe('0 takes a free one. Default: 7420.'),
+      publicUrl: z
+        .url({ protocol: /^https?$/, error: 'Not an http or https address' })
+        .optional()
+        .describe('Where webhooks and people reach pipit.'),
+    })
+    .prefault({}),
+  database: z
+    .strictObject({ url: text().transform(createSecret).describe('A PostgreSQL address; always a reference.') })
+    .optional()
+    .describe('An external PostgreSQL. Default: an embedded one in the data folder.'),
+  trustRepositories: z.boolean().default(false).describe("Run repositories' code outside a sandbox on pipit's machine. Default: false."),
+  plugins: z
+    .record(
+      name,
+      z.strictObject({
+        uses: text().describe('A package, or a path that begins with "./".'),
+        with: z.record(z.string(), z.unknown()).optional().describe("The plugin's config."),
+      }),
+    )
+    .default({})
+    .describe('Configured plugins by instance name.'),
+  pipelines: z
+    .record(name, pipeline)
+    .refine((pipelines) => Object.keys(pipelines).length > 0, 'At least one pipeline is needed')
+    .describe('Pipelines by name.'),
+});
+
+export type CoreConfig = z.output<typeof coreConfigSchema>;
+export type CorePipeline = CoreConfig['pipelines'][string];
+
+/** The slots of a pipeline, each with the kind of its name. */
+export const SLOT_KINDS = ['trigger', 'ci', 'packager', 'repository', 'discovery', 'advertiser', 'deployer'] as const;
+export type SlotKind = (typeof SLOT_KINDS)[number];
