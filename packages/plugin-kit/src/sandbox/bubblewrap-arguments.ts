@@ -1,4 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type ConfineOptions, PluginError } from '@pipit/core';
 
 export interface BubblewrapSettings {
@@ -25,6 +26,12 @@ const isWithin = (path: string, folder: string): boolean => path === folder || p
 const outermost = (paths: readonly string[]): readonly string[] => {
   const unique = [...new Set(paths)].sort();
   return unique.filter((path) => !unique.some((other) => other !== path && isWithin(path, other)));
+};
+
+/** The folders on the way from a hidden folder to a path in it, which the memory in its place does not have. */
+const hiddenParents = (path: string, hidden: readonly string[]): readonly string[] => {
+  const parent = dirname(path);
+  return hidden.some((folder) => folder !== parent && isWithin(parent, folder)) ? [...hiddenParents(parent, hidden), parent] : [];
 };
 
 /** Files that name resolution needs and that often link into /run. */
@@ -69,6 +76,7 @@ export const bubblewrapArguments = (
   if (missing !== undefined) throw withoutMountPoint(missing.to);
 
   const shown = [...resolverFiles(), ...settings.readable.map(realPath)].filter((path) => existsSync(path) && isHidden(path));
+  const parents = [...shown, ...writable, ...mounts.map((mount) => mount.to)].flatMap((path) => hiddenParents(path, hidden));
   const { uid, gid } = settings.user;
   return [
     settings.bwrap,
@@ -76,6 +84,8 @@ export const bubblewrapArguments = (
     ...(settings.isRoot ? [] : ['--unshare-user', '--uid', `${uid}`, '--gid', `${gid}`]),
     ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
     ...hidden.flatMap((path) => ['--perms', isTemporary(path) ? '1777' : '0755', '--tmpfs', path]),
+    // By itself bubblewrap would make them for root alone.
+    ...[...new Set(parents)].sort().flatMap((path) => ['--perms', '0755', '--dir', path]),
     ...shown.flatMap((path) => ['--ro-bind', path, path]),
     ...writable.flatMap((path) => ['--bind', path, path]),
     ...mounts.flatMap(({ from, to, writable: isWritable }) => [isWritable === true ? '--bind' : '--ro-bind', from, to]),

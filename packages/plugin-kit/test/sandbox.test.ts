@@ -1,0 +1,266 @@
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import {
+  createSandbox,
+  DEFAULT_SANDBOX_USER,
+  inspectDetached,
+  minimalEnvironment,
+  readDetachedLog,
+  runCommand,
+  type SandboxOptions,
+  startDetached,
+  stopDetached,
+} from '../src/index.js';
+import { buildProgram } from './build-program.js';
+import { temporaryFolder } from './temporary-folder.js';
+import { waitUntil } from './wait-until.js';
+
+const isRoot = process.getuid?.() === 0;
+/** nobody: an ordinary user that every Debian has. */
+const ORDINARY_UID = 65_534;
+const MARKER = 'marker-of-a-secret';
+
+interface Seen {
+  readonly mode?: string;
+  readonly exitCode?: number;
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly error?: { readonly code: string; readonly message: string; readonly hint?: string };
+}
+
+let programFolder: string;
+let program: string;
+beforeAll(async () => {
+  programFolder = await mkdtemp('/tmp/pipit-kit-program-');
+  await chmod(programFolder, 0o755);
+  program = await buildProgram('look-from-sandbox', programFolder);
+});
+afterAll(() => rm(programFolder, { recursive: true, force: true }));
+
+/** A data folder with a key and a socket, a home with an ssh key, and a work folder within the data folder. */
+const makeScene = async (uid: number | undefined) => {
+  // Where root may, outside of /tmp and homes: those are hidden anyway, so that a test there would not see `hidden` fail.
+  const root = await temporaryFolder(isRoot ? '/srv' : '/var/tmp');
+  await chmod(root, 0o755);
+  const data = join(root, 'data');
+  const home = join(root, 'home');
+  const folder = join(data, 'work');
+  await mkdir(folder, { recursive: true });
+  await mkdir(join(home, '.ssh'), { recursive: true });
+  await writeFile(join(data, 'key'), MARKER);
+  await chmod(join(data, 'key'), 0o644);
+  await writeFile(join(home, '.ssh', 'id_ed25519'), MARKER);
+  const server = createServer((socket) => socket.end(MARKER));
+  await new Promise<void>((resolve) => server.listen(join(data, 'socket'), resolve));
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  if (uid !== undefined) await runCommand(['chown', '-R', `${uid}:${uid}`, root], { cwd: '/', env: minimalEnvironment('/') });
+  return { root, data, home, folder, socket: join(data, 'socket') };
+};
+
+const look = async (
+  scene: { readonly folder: string; readonly home: string; readonly data: string },
+  uid: number | undefined,
+  script: string,
+  options: Partial<SandboxOptions> = {},
+  mounts?: readonly { readonly from: string; readonly to: string; readonly writable?: boolean }[],
+): Promise<Seen> => {
+  const input = { options: { hidden: [scene.data], ...options }, folder: scene.folder, script, env: { GIVEN: 'yes' }, mounts };
+  const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
+  const { stdout, stderr } = await runCommand([...as, process.execPath, program, JSON.stringify(input)], {
+    cwd: '/',
+    env: { ...minimalEnvironment(scene.home), SSH_AUTH_SOCK: join(scene.data, 'socket'), PIPIT_SECRET: MARKER },
+  });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as Seen;
+};
+
+const users: readonly (readonly [string, number | undefined])[] = [
+  [isRoot ? 'root' : 'an ordinary user', undefined],
+  ...(isRoot ? [['an ordinary user', ORDINARY_UID] as const] : []),
+];
+
+describe.each(users)('a sandbox made by %s', (_who, uid) => {
+  const own = uid ?? process.getuid?.() ?? -1;
+
+  it('is of namespaces, as another user, where git and node run', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(scene, uid, 'id -u; id -G; pwd; git --version; node --version; echo hi > made; cat made');
+    expect(seen).toMatchObject({ mode: 'namespaces', exitCode: 0, stderr: '' });
+    const lines = (seen.stdout ?? '').split('\n');
+    expect(lines[0]).toBe(`${DEFAULT_SANDBOX_USER.uid}`);
+    expect([0, own]).not.toContain(Number(lines[0]));
+    expect((lines[1] ?? '').split(' ')).not.toContain('0');
+    expect(lines.slice(2)).toEqual([scene.folder, expect.stringContaining('git version'), process.version, 'hi', '']);
+    expect(await readFile(join(scene.folder, 'made'), 'utf8')).toBe('hi\n');
+  });
+
+  it('shows nothing of the data folder but the given folder: no key, no socket', async () => {
+    const scene = await makeScene(uid);
+    const connect = `node -e 'require("node:net").connect("${scene.socket}").on("data", (d) => console.log("read " + d)).on("error", (e) => console.log(e.code))'`;
+    const seen = await look(scene, uid, `ls -A ${scene.data}; cat ${scene.data}/key; ${connect}`);
+    expect(seen.stdout).toBe('work\nENOENT\n');
+    expect(seen.stderr).toContain('No such file');
+  });
+
+  it('shows nothing of homes, and nothing of any process outside', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(
+      scene,
+      uid,
+      `ls -A ${scene.home} /root /home /tmp; cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -c '${MARKER}\\|SSH_AUTH_SOCK'; ls -d /proc/[0-9]* | wc -l; kill -0 ${process.pid}`,
+    );
+    expect(seen.stdout).not.toContain('.ssh');
+    const [matches, processes] = (seen.stdout ?? '').trim().split('\n').slice(-2);
+    expect(matches).toBe('0');
+    expect(Number(processes)).toBeLessThan(10);
+    expect(seen.exitCode).not.toBe(0);
+  });
+
+  it('passes only the given environment', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(scene, uid, 'exec env');
+    const names = (seen.stdout ?? '')
+      .trim()
+      .split('\n')
+      .map((line) => line.split('=')[0]);
+    expect(names.filter((name) => name !== 'PWD' && name !== '_').sort()).toEqual(['GIVEN', 'HOME', 'LANG', 'PATH']);
+  });
+
+  it('lets nothing be written outside, nor any right be won', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(
+      scene,
+      uid,
+      'for path in /etc /usr /var/lib /opt /; do touch "$path/pipit-was-here" && echo "wrote $path"; done; mount -t tmpfs none /mnt && echo mounted; chown 0:0 . && echo chowned; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status',
+    );
+    expect(seen.stdout).toBe('CapEff:\t0000000000000000\nNoNewPrivs:\t1\n');
+  });
+
+  it('resolves names as the machine does', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(scene, uid, 'cat /etc/resolv.conf > /dev/null && getent hosts localhost');
+    expect(seen).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+
+  it('shows a readable folder that lies under a hidden one, read-only and on PATH', async () => {
+    const scene = await makeScene(uid);
+    const bin = join(scene.home, '.nvm', 'bin');
+    await mkdir(bin, { recursive: true });
+    await writeFile(join(bin, 'own-node'), '#!/bin/sh\necho from a home\n', { mode: 0o755 });
+    const seen = await look(scene, uid, `own-node; touch ${bin}/x || echo read-only; ls -A ${scene.home}`, { readable: [bin] });
+    expect(seen.stdout).toBe('from a home\nread-only\n.nvm\n');
+  });
+
+  it('shows a folder at another path', async () => {
+    const scene = await makeScene(uid);
+    const opt = join(scene.data, 'hosts', 'web1', 'opt');
+    await mkdir(opt, { recursive: true });
+    await writeFile(join(opt, 'app'), 'of the host');
+    const seen = await look(scene, uid, 'cat /opt/app; touch /opt/x || echo read-only', {}, [{ from: opt, to: '/opt' }]);
+    expect(seen.stdout).toBe('of the hostread-only\n');
+    const missing = await look(scene, uid, 'true', {}, [{ from: opt, to: '/no/such/place' }]);
+    expect(missing.error).toMatchObject({ code: 'SANDBOX_MOUNT_POINT_MISSING', hint: 'mkdir -p /no/such/place' });
+  });
+
+  it('sees through a link to the hidden folder, and refuses to give a folder that holds it', async () => {
+    const scene = await makeScene(uid);
+    const link = join(scene.root, 'link');
+    await symlink(scene.data, link);
+    const seen = await look(scene, uid, `ls -A ${scene.data}`, { hidden: [link] });
+    expect(seen.stdout).toBe('work\n');
+    const exposing = await look({ ...scene, folder: scene.root }, uid, 'true', { hidden: [link] });
+    expect(exposing.error?.code).toBe('SANDBOX_EXPOSES_HIDDEN');
+  });
+
+  it('is refused where there is none, with what to install, unless repositories are trusted', async () => {
+    const scene = await makeScene(uid);
+    const programs = { bwrap: '/usr/bin/false', setpriv: '/usr/bin/false' };
+    const refused = await look(scene, uid, 'true', { programs });
+    expect(refused.error).toMatchObject({ code: 'SANDBOX_UNAVAILABLE' });
+    expect(refused.error?.hint).toMatch(/apt-get install bubblewrap.*trustRepositories: true/);
+    const trusted = await look(scene, uid, 'id -u; echo $GIVEN$PIPIT_SECRET', { programs, trusted: true });
+    expect(trusted).toMatchObject({ mode: 'trusted', exitCode: 0, stdout: `${own}\nyes\n` });
+  });
+});
+
+describe.runIf(isRoot)('a sandbox of root', () => {
+  it('hides a folder that is made after the sandbox', async () => {
+    const scene = await makeScene(undefined);
+    const later = join(scene.root, 'later');
+    const sandbox = await createSandbox({ hidden: [later] });
+    await mkdir(later);
+    await writeFile(join(later, 'key'), MARKER);
+    const { argv, env } = sandbox.confine(['ls', '-A', later, scene.root], { folder: scene.folder });
+    expect(await runCommand(argv, { cwd: scene.folder, env })).toMatchObject({
+      exitCode: 0,
+      stdout: `${scene.root}:\ndata\nhome\nlater\n\n${later}:\n`,
+    });
+  });
+});
+
+describe.runIf(isRoot)('a sandbox of root without namespaces', () => {
+  const programs = { bwrap: '/usr/bin/false' };
+
+  it('is a user of its own that reads no key', async () => {
+    const scene = await makeScene(undefined);
+    await chmod(scene.data, 0o711);
+    await chmod(join(scene.data, 'key'), 0o600);
+    const seen = await look(
+      scene,
+      undefined,
+      `id -u; ls ${scene.data}; cat ${scene.data}/key; touch /etc/x; echo hi > made; cat made; env | grep -c ${MARKER}`,
+      {
+        programs,
+      },
+    );
+    expect(seen).toMatchObject({ mode: 'user', stdout: `${DEFAULT_SANDBOX_USER.uid}\nhi\n0\n` });
+  });
+
+  it('is refused where anybody may list the hidden folder', async () => {
+    const scene = await makeScene(undefined);
+    await chmod(scene.data, 0o755);
+    const seen = await look(scene, undefined, 'true', { programs });
+    expect(seen.error).toMatchObject({ code: 'SANDBOX_UNAVAILABLE', message: expect.stringContaining(`chmod o-r`) });
+  });
+
+  it('says that a folder cannot be reached', async () => {
+    const scene = await makeScene(undefined);
+    await chmod(scene.data, 0o700);
+    expect((await look(scene, undefined, 'true', { programs })).error?.code).toBe('SANDBOX_FOLDER_UNREACHABLE');
+  });
+
+  it('gives a folder without following its links', async () => {
+    const scene = await makeScene(undefined);
+    await symlink(join(scene.data, 'key'), join(scene.folder, 'link'));
+    const sandbox = await createSandbox({ hidden: [scene.data] });
+    await sandbox.giveFolder(scene.folder);
+    expect((await stat(scene.folder)).uid).toBe(DEFAULT_SANDBOX_USER.uid);
+    expect((await stat(join(scene.data, 'key'))).uid).toBe(0);
+  });
+});
+
+it('ends everything in the sandbox with a detached task, also what left its session', async () => {
+  const scene = await makeScene(undefined);
+  const sandbox = await createSandbox({ hidden: [scene.data] });
+  await sandbox.giveFolder(scene.folder);
+  const task = join(scene.data, 'task');
+  const beat = join(scene.folder, 'beat');
+  const confined = sandbox.confine(['sh', '-c', 'setsid sh -c "while :; do date +%s%N > beat; sleep 0.05; done" & echo up; sleep 300'], {
+    folder: scene.folder,
+  });
+  await startDetached({ folder: task, ...confined, cwd: scene.folder });
+  await waitUntil('it beats', () => stat(beat).then(Boolean, () => false));
+  await stopDetached(task);
+  expect(await inspectDetached(task)).toMatchObject({ state: 'ended', reason: 'stopped' });
+  expect((await readDetachedLog(task)).text).toBe('up\n');
+  // A process that still ran would write again within this many looks.
+  const last = await readFile(beat, 'utf8');
+  let looks = 0;
+  await waitUntil('20 looks', () => {
+    looks += 1;
+    return looks > 20;
+  });
+  expect(await readFile(beat, 'utf8')).toBe(last);
+});
