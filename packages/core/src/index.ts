@@ -56,6 +56,7 @@ export type { Cursor, Handle, Started, Task, TaskState } from './kinds/task.js';
 export type { Transport } from './kinds/transport.js';
 export type { Trigger } from './kinds/trigger.js';
 export {
+  type AnyInstance,
   type AnyPlugin,
   type ChatCommand,
   definePlugin,

@@ -137,9 +137,19 @@ export interface Plugin<Config, P extends Provides, Input = unknown> {
   setup(config: Config, setup: Setup): Instance<P> | Promise<Instance<P>>;
 }
 
+/** What the `setup` of any plugin returns, its types forgotten: each kind may be missing. */
+// biome-ignore lint/suspicious/noExplicitAny: a kind is contravariant in its options, so no other type holds them all
+export type AnyInstance = { readonly [K in Kind]?: Kinds<any>[K] } & Lifecycle;
+
 /** Any plugin, its types forgotten: what a loader finds in a package. */
-// biome-ignore lint/suspicious/noExplicitAny: a plugin is contravariant in its config, so no other type holds them all
-export type AnyPlugin = Plugin<any, any, any>;
+export interface AnyPlugin {
+  readonly name: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a plugin is contravariant in its config, so no other type holds them all
+  readonly config: Schema<any, any>;
+  readonly provides: Provides;
+  // biome-ignore lint/suspicious/noExplicitAny: see config
+  setup(config: any, setup: Setup): AnyInstance | Promise<AnyInstance>;
+}
 
 /** Says what a plugin is, with every type inferred. It returns its argument. */
 export const definePlugin = <Config, Input, const P extends Provides>(plugin: Plugin<Config, P, Input>): Plugin<Config, P, Input> => plugin;
