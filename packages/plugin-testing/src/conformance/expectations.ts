@@ -59,21 +59,26 @@ export const expectRefusal = async (
   return error;
 };
 
-/** Fails when a promise has neither resolved nor rejected after {@link PROMPT_MS}. A rejection counts as an end. */
-export const expectPromptEnd = async (promise: Promise<unknown>, what: string): Promise<void> => {
+/** What a promise gives; a failure when it has not ended after so many real milliseconds. */
+export const within = async <T>(ms: number, promise: Promise<T>, what: string): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), PROMPT_MS);
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not end within ${ms} ms`)), ms);
   });
-  const ended = await Promise.race([
-    promise.then(
-      () => 'ended',
-      () => 'ended',
-    ),
-    late,
-  ]);
-  clearTimeout(timer);
-  expect(ended, `${what} must end within ${PROMPT_MS} ms after its signal is aborted`).toBe('ended');
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/** Fails when a promise has neither resolved nor rejected {@link PROMPT_MS} after its signal was aborted. A rejection counts as an end. */
+export const expectPromptEnd = async (promise: Promise<unknown>, what: string): Promise<void> => {
+  const ended = promise.then(
+    () => {},
+    () => {},
+  );
+  await within(PROMPT_MS, ended, `${what}, its signal aborted,`);
 };
 
 /** A signal that is aborted already. */

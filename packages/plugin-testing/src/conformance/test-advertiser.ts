@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { createTestCall, type TestCallOptions } from '../context/test-call.js';
 import { createTestOp, type TestOpOptions } from '../context/test-op.js';
 import { type Check, inWorld, notApplicable, registerChecks, type World } from './check.js';
-import { abortedSignal, expectCursor, expectPlainJson, expectPromptEnd, thrownBy } from './expectations.js';
+import { abortedSignal, expectCursor, expectPlainJson, expectPromptEnd, PROMPT_MS, thrownBy, within } from './expectations.js';
 
 export interface AdvertiserWorld<Options> extends World {
   /** A fresh instance over the same store, as on another machine. */
@@ -22,6 +22,9 @@ export interface AdvertiserWorld<Options> extends World {
 export interface AdvertiserHarness<Options> {
   open(): Promise<AdvertiserWorld<Options>>;
 }
+
+/** How long a read with a cursor is held here, in real milliseconds. */
+const HOLD_MS = 5_000;
 
 type Reading = { readonly current?: Advertisement; readonly cursor: string };
 
@@ -108,11 +111,17 @@ export const advertiserChecks = <Options>(): readonly Check<AdvertiserHarness<Op
     }),
     check('ends a held read when something was written', async (world) => {
       const { cursor } = await read(world);
-      const held = read(world, { after: cursor });
+      const signal = AbortSignal.timeout(HOLD_MS);
+      const held = read(world, { after: cursor }, { signal });
       held.catch(() => {}); // looked at below, also when the write fails
       await write(world, world.first, cursor);
-      let reading = await held;
-      for (let more = 0; more < 20 && reading.current === undefined; more += 1) reading = await read(world, { after: reading.cursor });
+      const untilSeen = async (): Promise<Reading> => {
+        let reading = await held;
+        // A store may wake for other reasons; pipit then reads again with the new cursor.
+        while (!signal.aborted && reading.current === undefined) reading = await read(world, { after: reading.cursor }, { signal });
+        return reading;
+      };
+      const reading = await within(HOLD_MS + PROMPT_MS, untilSeen(), 'a held read');
       expect(reading.current).toEqual(world.first);
     }),
     check('writes nothing when its signal is aborted already', async (world) => {

@@ -2,7 +2,7 @@ import { type Discovery, type Host, type HostQuery, parseHostAddress, type RingR
 import { expect } from 'vitest';
 import { createTestCall, type TestCallOptions } from '../context/test-call.js';
 import { type Check, inWorld, notApplicable, registerChecks, type World } from './check.js';
-import { expectCursor, expectPlainJson, expectPromptEnd } from './expectations.js';
+import { expectCursor, expectPlainJson, expectPromptEnd, PROMPT_MS, within } from './expectations.js';
 
 export interface DiscoveryWorld<Options> extends World {
   /** A fresh instance over the same registry, as on another machine. */
@@ -23,7 +23,7 @@ export interface DiscoveryHarness<Options> {
 }
 
 /** How long a question with a cursor is held here, in real milliseconds. */
-const HOLD_MS = 10_000;
+const HOLD_MS = 5_000;
 /** A short hold, to see its end. */
 const SHORT_HOLD_MS = 300;
 
@@ -85,13 +85,17 @@ export const discoveryChecks = <Options>(): readonly Check<DiscoveryHarness<Opti
     }),
     check('answers a held question when the members change', async (world) => {
       const after = cursorOf(await ask(world));
-      const held = ask(world, { after }, { timeoutMs: HOLD_MS });
+      const signal = AbortSignal.timeout(HOLD_MS);
+      const held = ask(world, { after }, { signal });
       held.catch(() => {}); // looked at below, also when adding the host fails
       const id = await world.addHost();
-      // An early answer is allowed: a registry may wake for other reasons. Pipit then asks again with the new cursor.
-      let answer = await held;
-      for (let more = 0; more < 20 && !idsOf(answer.hosts).includes(id); more += 1)
-        answer = await ask(world, { after: cursorOf(answer) }, { timeoutMs: HOLD_MS });
+      const untilSeen = async (): Promise<Answer> => {
+        let answer = await held;
+        // A registry may wake for other reasons; pipit then asks again with the new cursor.
+        while (!signal.aborted && !idsOf(answer.hosts).includes(id)) answer = await ask(world, { after: cursorOf(answer) }, { signal });
+        return answer;
+      };
+      const answer = await within(HOLD_MS + PROMPT_MS, untilSeen(), 'a held question');
       expect(idsOf(answer.hosts)).toContain(id);
       expect(answer.cursor, 'the cursor after a change').not.toBe(after);
     }),

@@ -87,7 +87,7 @@ const sourceOf = (folder: string, commit: Commit): TestSource => ({
     return (await git(folder, ['show', `${commit.sha}:${path}`])).stdout.toString();
   },
   checkOut: async (at, target) => {
-    const { stdout } = await git(folder, ['archive', '--format=tar', commit.sha]);
+    const { stdout } = await git(folder, ['-c', 'tar.umask=0022', 'archive', '--format=tar', commit.sha]);
     const archive = `${target}.tar`;
     await at.write(archive, once(stdout));
     for (const argv of [
