@@ -160,14 +160,14 @@ describe('the test source', () => {
     const shell = createTestShell(folder.path);
     await source.checkOut(shell, 'old');
     await next.checkOut(shell, 'new/deep');
-    const list = await shell.run(['find', '.', '-mindepth', '2', '(', '-type', 'f', '-o', '-type', 'l', ')', '-printf', '%p %m %l\n']);
+    const list = await shell.run(['find', '.', '-mindepth', '2', '(', '-type', 'f', '-o', '-type', 'l', ')', '-printf', '%p %m [%l]\n']);
     expect(list.stdout.trim().split('\n').sort()).toEqual([
-      './new/deep/README.md 644 ',
-      './new/deep/bin/run 755 ',
-      './new/deep/link 777 bin/run',
-      './old/bin/run 755 ',
-      './old/gone 644 ',
-      './old/link 777 bin/run',
+      './new/deep/README.md 644 []',
+      './new/deep/bin/run 755 []',
+      './new/deep/link 777 [bin/run]',
+      './old/bin/run 755 []',
+      './old/gone 644 []',
+      './old/link 777 [bin/run]',
     ]);
     expect(next.commit.committedAt).toBe('2026-03-04T05:06:07.000Z');
     await source.remove();
