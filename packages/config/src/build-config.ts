@@ -10,7 +10,7 @@ import type { Location } from './problem-report.js';
 type CoreRing = CorePipeline['rings'][number];
 type CoreHealth = NonNullable<CorePipeline['health']>;
 
-const buildHealth = ({ within, ...check }: CoreHealth): HealthCheck => ({ ...check, withinMs: within });
+export const buildHealth = ({ within, ...check }: CoreHealth): HealthCheck => ({ ...check, withinMs: within });
 
 const buildMinHealthy = (written: number | string): MinHealthy =>
   typeof written === 'number' ? { hosts: written } : { share: Number(written.slice(0, -1)) / 100 };

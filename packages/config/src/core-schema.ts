@@ -7,7 +7,7 @@ export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,59}$/;
 const name = z.string().regex(NAME_PATTERN, 'A name has lower-case letters, digits and "-", at most 60 characters');
 
 /** A text that one of the parsers accepts. Its value is never quoted in a problem, since it may come from a reference. */
-const parsed = <T>(what: string, parse: (text: string) => T, input: z.ZodString = z.string()) =>
+export const parsed = <T>(what: string, parse: (text: string) => T, input: z.ZodString = z.string()) =>
   input.transform((text, context): T => {
     try {
       return parse(text);
@@ -19,18 +19,18 @@ const parsed = <T>(what: string, parse: (text: string) => T, input: z.ZodString 
   });
 
 const duration = () => parsed('duration', parseDurationMs, z.string().meta({ pattern: DURATION_PATTERN, examples: ['30s', '30m', '2h'] }));
-const role = () => parsed('role', parseRoleName);
+export const role = () => parsed('role', parseRoleName);
 const text = () => z.string().min(1, 'Must not be empty');
 const globs = () => z.array(text()).min(1, 'At least one pattern is needed');
 const port = () => z.int().min(1).max(65_535);
 
 const within = () => duration().prefault('30s').describe('How long a host has to become healthy. Default: 30s.');
-const health = z
+export const health = z
   .discriminatedUnion('type', [
     z.strictObject({
       type: z.literal('http'),
       port: port(),
-      path: z.string().startsWith('/', 'Must begin with "/"').default('/').describe('Default: /'),
+      path: z.string().regex(/^\//, 'Must begin with "/"').default('/').describe('Default: /'),
       within: within(),
     }),
     z.strictObject({ type: z.literal('tcp'), port: port(), within: within() }),

@@ -21,6 +21,7 @@ export { matchPipeline } from './match-pipeline.js';
 export { createPluginLoader, type LoadPlugin } from './plugin-loader.js';
 export { parsePlugin } from './plugin-shape.js';
 export type { Location } from './problem-report.js';
+export { type ParsedRepositoryFile, parseRepositoryFile, type RepositoryFileFacts, repositoryFileSchema } from './repository-file.js';
 export type { ReadFile } from './resolve-references.js';
 export { compileRule, DEFAULT_BRANCHES, type Rule, type RuleInput, type RuleResult, ruleEventOf } from './rule.js';
 export type { RuleEvent } from './rule-expression.js';

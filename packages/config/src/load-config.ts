@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { Json } from '@pipit/core';
-import { type Document, LineCounter, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
 import { buildConfig, type SlotsOfPipeline } from './build-config.js';
 import { checkWrittenExpression } from './check-expression.js';
 import { checkRings } from './check-rings.js';
@@ -13,12 +13,12 @@ import { findLiteralSecrets } from './find-literal-secrets.js';
 import { findHiddenValues } from './hidden-values.js';
 import { type LoadedInstance, loadInstances, readInstances, readSlots, type WrittenSlot } from './instances.js';
 import { laterKeyProblem } from './later-keys.js';
+import { parseYaml, withoutQuotes } from './parse-yaml.js';
 import type { LoadPlugin } from './plugin-loader.js';
 import { createProblemReport, type ProblemReport } from './problem-report.js';
 import { createRedaction, redactProblem } from './redact-problem.js';
 import { type ReadFile, resolveReferences, systemCode } from './resolve-references.js';
 import { describeSchema, isMapping } from './schema-shape.js';
-import { findLimitBreach } from './source-limits.js';
 import { readSourceTree, type SourceTree } from './source-tree.js';
 import { reportIssues, validateSection } from './validate-section.js';
 
@@ -49,44 +49,6 @@ interface Loading {
 }
 
 const failure = (problems: readonly ConfigProblem[]): LoadConfigResult => ({ ok: false, problems: orderProblems(problems) });
-
-/** The parser quotes what it stumbles over; that may be a secret. Single characters are its own. */
-const withoutQuotes = (message: string): string => message.replace(/"(?:[^"\\]|\\.){2,}"/g, '"…"');
-
-const parseText = (
-  file: string,
-  text: string,
-): { readonly document: Document; readonly lines: LineCounter } | { readonly problems: readonly ConfigProblem[] } => {
-  const lines = new LineCounter();
-  const report = createProblemReport({ file, text, lines, entries: new Map() });
-  try {
-    const breach = findLimitBreach(text);
-    if (breach !== undefined) {
-      for (const { index } of text.slice(0, breach.offset).matchAll(/\n/g)) lines.addNewLine(index + 1);
-      report.addAtOffset(breach.offset, [], { code: 'CONFIG_TOO_LARGE', message: breach.message });
-      return { problems: report.problems };
-    }
-    const document = parseDocument(text, {
-      lineCounter: lines,
-      prettyErrors: false,
-      uniqueKeys: false,
-      schema: 'core',
-      logLevel: 'silent',
-    });
-    for (const error of document.errors)
-      report.addAtOffset(error.pos[0], [], {
-        code: 'CONFIG_SYNTAX',
-        message: withoutQuotes(error.code === 'MULTIPLE_DOCS' ? 'A second document begins here; a config is one' : error.message),
-      });
-    return report.problems.length > 0 ? { problems: report.problems } : { document, lines };
-  } catch (error) {
-    report.addAtOffset(0, [], {
-      code: 'CONFIG_SYNTAX',
-      message: `This is no YAML that can be read (${error instanceof Error ? error.name : 'unknown error'})`,
-    });
-    return { problems: report.problems };
-  }
-};
 
 const reportTree = (document: Document, { tree, report }: Loading, warnings: ProblemReport): void => {
   for (const problem of tree.problems) report.addAtOffset(problem.offset, problem.path, problem);
@@ -193,14 +155,14 @@ export const loadConfig = async (options: LoadConfigOptions): Promise<LoadConfig
   const { file } = options;
   const text = await readText(options);
   if (typeof text !== 'string') return failure([text]);
-  const parsed = parseText(file, text);
+  const parsed = parseYaml(file, text);
   if ('problems' in parsed) return failure(parsed.problems);
-  const { document, lines } = parsed;
+  const { document } = parsed;
 
   const tree = readSourceTree(document);
   const hidden = findHiddenValues(document, tree, describeSchema(coreConfigSchema) ?? {});
-  const report = createProblemReport({ file, text, lines, entries: tree.entries, hidden });
-  const warnings = createProblemReport({ file, text, lines, entries: tree.entries, hidden });
+  const report = createProblemReport({ file, text, entries: tree.entries, hidden });
+  const warnings = createProblemReport({ file, text, entries: tree.entries, hidden });
   const loading: Loading = { options, text, tree, report, secrets: new Set() };
   reportTree(document, loading, warnings);
   const onResolved = (secret: string): void => {

@@ -1,6 +1,6 @@
-import type { LineCounter } from 'yaml';
 import { type ConfigPath, pathKey, showPath } from './config-path.js';
 import type { ConfigProblem, ProblemText } from './config-problem.js';
+import { createLineIndex } from './line-index.js';
 import { renderFrame } from './render-frame.js';
 import type { Entry } from './source-tree.js';
 
@@ -23,22 +23,22 @@ export interface ProblemReport {
 export interface ReportOptions {
   readonly file: string;
   readonly text: string;
-  readonly lines: LineCounter;
   readonly entries: ReadonlyMap<string, Entry>;
   /** Stretches of the text that are not shown; undefined: no line is shown. */
   readonly hidden?: readonly (readonly [number, number])[];
 }
 
-export const createProblemReport = ({ file, text, lines, entries, hidden }: ReportOptions): ProblemReport => {
+export const createProblemReport = ({ file, text, entries, hidden }: ReportOptions): ProblemReport => {
+  const positionOf = createLineIndex(text);
   const problems: ConfigProblem[] = [];
 
   const addAtOffset = (offset: number, path: ConfigPath, problem: ProblemText): void => {
-    const { line, col } = lines.linePos(offset);
-    const frame = hidden === undefined ? undefined : renderFrame({ text, offset, line: Math.max(1, line), hidden });
+    const { line, column } = positionOf(offset);
+    const frame = hidden === undefined ? undefined : renderFrame({ text, offset, line, hidden });
     problems.push({
       file,
-      line: Math.max(1, line),
-      column: Math.max(1, col),
+      line,
+      column,
       path: showPath(path),
       code: problem.code,
       message: problem.message,
@@ -67,9 +67,6 @@ export const createProblemReport = ({ file, text, lines, entries, hidden }: Repo
     add: (path, problem) => addAtOffset(valueOffset(path), path, problem),
     addAtKey: (path, problem) => addAtOffset(nearestOffset(path), path, problem),
     addAtOffset,
-    locate: (path) => {
-      const { line, col } = lines.linePos(valueOffset(path));
-      return { file, line: Math.max(1, line), column: Math.max(1, col) };
-    },
+    locate: (path) => ({ file, ...positionOf(valueOffset(path)) }),
   };
 };

@@ -120,6 +120,8 @@ export const readSourceTree = (document: Document): SourceTree => {
     }
     if (place.ancestors.length > MAX_DEPTH) return pairs;
     for (const other of merged) {
+      nodes += 1;
+      if (nodes > MAX_NODES) break; // reading the values reports it
       if (place.ancestors.includes(other) || other === map) continue;
       const inherited = pairsOf(other, { ...place, ancestors: [...place.ancestors, map] });
       for (const [name, pair] of inherited) if (!pairs.has(name)) pairs.set(name, pair);

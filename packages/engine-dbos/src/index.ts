@@ -1,1 +1,10 @@
-export {};
+export { DATA_FOLDER_MARKER, type DataFolder, prepareDataFolder } from './data-folder/data-folder.js';
+export { type DataFolderLock, type DataFolderOwner, lockDataFolder, readDataFolderOwner } from './data-folder/data-folder-lock.js';
+export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
+export type { ServerUser } from './embedded/server-user.js';
+export { createDbosEngine, type DbosEngineOptions } from './engine/dbos-engine.js';
+export { createFileStore, type FolderFileStore, type Sweep } from './files/file-store.js';
+export { migrateRecords } from './records/migrate.js';
+export { createKysely, createPool } from './records/open-database.js';
+export { createPostgresRecords, type PostgresRecordsOptions } from './records/postgres-records.js';
+export { createPostgresStepLogs } from './records/postgres-step-logs.js';

@@ -86,7 +86,7 @@ const chooseRollback = async (ports: OperationPorts, scope: OperationScope, ring
 
 const readAdvertised = async (tools: StepTools, definition: PipelineDefinition, ring: RingRef) => {
   const { advertiser } = definition;
-  return tools.effect({ instance: advertiser.instance, folder: 'attempt' }, (op) =>
+  return tools.effect({ instance: advertiser.instance, folder: 'none' }, (op) =>
     advertiser.subject.read({ ring, options: advertiser.options }, op),
   );
 };

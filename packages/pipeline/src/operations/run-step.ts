@@ -1,5 +1,6 @@
 import { type Commit, type Json, type Op, recoveryOf, type Services } from '@pipit/core';
 import { type EngineContext, OperationInterrupted } from '../ports/engine.js';
+import type { EffectRequest } from '../ports/parts.js';
 import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
@@ -18,7 +19,7 @@ type Outcome =
 export interface EffectOptions {
   readonly instance: string;
   readonly commit?: Commit;
-  readonly folder: 'attempt' | 'task';
+  readonly folder: EffectRequest['folder'];
   /** What the key names instead of the step: the calls of one task share it. */
   readonly task?: string;
   readonly deadlineMs?: number;

@@ -83,8 +83,8 @@ export interface EffectRequest {
   readonly key: string;
   readonly attempt: number;
   readonly commit: Commit | undefined;
-  /** `attempt`: emptied before and removed after this call. `task`: kept until the operation's end is recorded. */
-  readonly folder: 'attempt' | 'task';
+  /** `attempt`: emptied before and removed after this call. `task`: kept until the operation's end is recorded. `none`: the kind's method gets no shell. */
+  readonly folder: 'attempt' | 'task' | 'none';
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
   readonly onReport: (message: string) => void;

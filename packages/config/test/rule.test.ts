@@ -1,0 +1,120 @@
+import { type ChangeEvent, isPluginError, parseCommitSha, parseRefName } from '@pipit/core';
+import { describe, expect, it } from 'vitest';
+import { compileRule, matchPipeline, ruleEventOf, type TriggerRule } from '../src/index.js';
+import { load, minimal } from './sample-plugins.js';
+
+const push = (ref: string, fields: Partial<ChangeEvent> = {}): ChangeEvent => ({
+  key: 'delivery-1',
+  repository: { id: '1', name: 'acme/web', url: 'https://git.example.org/acme/web.git' },
+  ref: parseRefName(ref),
+  sha: parseCommitSha('a'.repeat(40)),
+  ...fields,
+});
+
+const unasked = (): Promise<readonly string[]> => Promise.reject(new Error('The changed paths were asked for'));
+
+const judge = (rule: TriggerRule, event: ChangeEvent, paths?: readonly string[]) =>
+  compileRule(rule)({ event: ruleEventOf(event), changedPaths: paths === undefined ? unasked : async () => paths });
+
+describe('compileRule', () => {
+  it.each<[string, TriggerRule, string, boolean, string]>([
+    ['main without any rule', {}, 'refs/heads/main', true, 'branch main is among main, master'],
+    ['another branch without any rule', {}, 'refs/heads/feature/x', false, 'branch feature/x is not among main, master'],
+    ['a tag without any rule', {}, 'refs/tags/v1', false, 'v1 is a tag, and the trigger lists no tags'],
+    ['a ref that is no branch without any rule', {}, 'refs/notes/x', false, 'refs/notes/x is neither a branch nor a tag'],
+    [
+      'a branch with slashes by its name',
+      { branches: ['release/2024/q1'] },
+      'refs/heads/release/2024/q1',
+      true,
+      'branch release/2024/q1 is among release/2024/q1',
+    ],
+    ['a branch with slashes by **', { branches: ['feature/**'] }, 'refs/heads/feature/a/b', true, 'branch feature/a/b is among feature/**'],
+    [
+      '* within one segment only',
+      { branches: ['feature/*'] },
+      'refs/heads/feature/a/b',
+      false,
+      'branch feature/a/b is not among feature/*',
+    ],
+    ['an excluded branch', { branches: ['**', '!wip/**'] }, 'refs/heads/wip/x', false, 'branch wip/x is not among **, !wip/**'],
+    ['what is left by an exclusion alone', { branches: ['!wip/**'] }, 'refs/heads/main', true, 'branch main is among !wip/**'],
+    ['a tag', { tags: ['v*'] }, 'refs/tags/v1.2', true, 'tag v1.2 is among v*'],
+    ['main when only tags are listed', { tags: ['v*'] }, 'refs/heads/main', false, 'main is a branch, and the trigger lists no branches'],
+    ['either of branches and tags', { branches: ['main'], tags: ['v*'] }, 'refs/tags/v1', true, 'tag v1 is among v*'],
+    [
+      'any branch that an expression alone takes',
+      { when: "event.branch.startsWith('x/')" },
+      'refs/heads/x/y',
+      true,
+      "when: event.branch.startsWith('x/') is true",
+    ],
+    [
+      'a branch that an expression refuses',
+      { when: "event.branch == 'main'" },
+      'refs/heads/dev',
+      false,
+      "when: event.branch == 'main' is false",
+    ],
+    [
+      'branch and expression',
+      { branches: ['main'], when: "event.repository == 'acme/api'" },
+      'refs/heads/main',
+      false,
+      "when: event.repository == 'acme/api' is false",
+    ],
+  ])('judges %s', async (_what, rule, ref, matches, reason) => {
+    expect(await judge(rule, push(ref))).toEqual({ matches, reason });
+  });
+
+  it('never matches a deleted ref', async () => {
+    const deleted = push('refs/heads/main', { sha: null });
+    expect(await judge({ when: 'event.deleted' }, deleted)).toEqual({ matches: false, reason: 'refs/heads/main was deleted' });
+  });
+
+  it('asks for changed paths only when all else matched, and wants one that matches', async () => {
+    const rule = { paths: ['src/**', '!**/*.md'] };
+    await expect(judge(rule, push('refs/heads/main'))).rejects.toThrow('asked for');
+    expect((await judge(rule, push('refs/heads/dev'))).matches).toBe(false);
+    expect(await judge(rule, push('refs/heads/main'), ['README.md', 'src/a.md'])).toEqual({
+      matches: false,
+      reason: 'none of the 2 changed paths is among src/**, !**/*.md',
+    });
+    expect(await judge(rule, push('refs/heads/main'), ['README.md', 'src/.hidden/a.ts'])).toEqual({
+      matches: true,
+      reason: 'branch main is among main, master; src/.hidden/a.ts is among src/**, !**/*.md',
+    });
+  });
+
+  it('does not match, and says so, when an expression cannot be evaluated', async () => {
+    const result = await judge({ when: "event.branch.matches('(')" }, push('refs/heads/main'));
+    expect(result.matches).toBe(false);
+    expect(result.reason).toContain('could not be evaluated');
+  });
+
+  it('refuses an expression that is none', () => {
+    let thrown: unknown;
+    try {
+      compileRule({ when: 'event.brnch' });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(isPluginError(thrown) && thrown.code).toBe('RULE_INVALID');
+  });
+});
+
+describe('matchPipeline', () => {
+  it('takes the first pipeline whose globs match, of the trigger that told', async () => {
+    const second = minimal()
+      .replace('pipelines:\n', '')
+      .replace('  web:', '  rest:')
+      .replace('acme/*', '**')
+      .replace('trigger: local', 'trigger: other');
+    const result = await load(minimal() + second, { loadPlugin: async () => (await import('./sample-plugins.js')).local });
+    if (!result.ok) throw new Error('The config was refused');
+    expect(matchPipeline(result.config, 'acme/web')?.name).toBe('web');
+    expect(matchPipeline(result.config, 'acme/web', 'other')?.name).toBe('rest');
+    expect(matchPipeline(result.config, 'umbrella/web')?.name).toBe('rest');
+    expect(matchPipeline(result.config, 'umbrella/web', 'local')).toBeUndefined();
+  });
+});

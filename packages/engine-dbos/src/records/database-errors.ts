@@ -1,0 +1,29 @@
+import { isPluginError, PluginError } from '@pipit/core';
+
+/** Errors of sockets and of a server that starts, stops or has no place. Source: PostgreSQL's appendix A, classes 08, 53 and 57P. */
+const AWAY = /^(?:ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|08\w{3}|53300|57P0[1-3])$/;
+const AWAY_TEXT =
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after/;
+
+/** Source: PostgreSQL's appendix A: serialization_failure, deadlock_detected. */
+const RACED = new Set(['40001', '40P01']);
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+export const isDatabaseAway = (error: unknown): boolean =>
+  AWAY.test(codeOf(error)) || (error instanceof Error && AWAY_TEXT.test(error.message));
+
+export const isRaced = (error: unknown): boolean => RACED.has(codeOf(error));
+
+/** What a caller sees of a database that does not answer. */
+export const mapDatabaseError = (error: unknown): unknown =>
+  isPluginError(error) || !isDatabaseAway(error)
+    ? error
+    : new PluginError({
+        code: 'DATABASE_UNAVAILABLE',
+        message: `The database does not answer: ${error instanceof Error ? error.message : String(error)}`,
+        hint: 'It is tried again by itself. If it stays away, see `pipit doctor` and the log of the server.',
+        recovery: 'reconcile',
+        cause: error,
+      });

@@ -1,0 +1,68 @@
+import { type Config, compileRule, matchPipeline, type PipelineConfig, type Rule, ruleEventOf } from '@pipit/config';
+import type { AppName, Kind, Kinds } from '@pipit/core';
+import type { Part, PipelineCatalog, PipelineDefinition, RingPolicy } from '@pipit/pipeline';
+import type { GitSources } from '../sources/git-sources.js';
+import type { Instances } from './instances.js';
+
+const ringsOf = (pipeline: PipelineConfig): readonly RingPolicy[] =>
+  pipeline.rings.map(({ name, bakeMs, minHealthy, promotion, onFailure }) => ({
+    name,
+    bakeMs,
+    minHealthy: minHealthy ?? null,
+    promotion,
+    onFailure,
+  }));
+
+const overridesOf = (pipeline: PipelineConfig, app: AppName) => (Object.hasOwn(pipeline.apps, app) ? pipeline.apps[app] : undefined);
+
+const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDefinition => {
+  const part = <K extends Kind>(kind: K, slot: { readonly use: string; readonly options: unknown }): Part<Kinds<unknown>[K]> => ({
+    instance: slot.use,
+    subject: instances.kindOf(slot.use, kind),
+    options: slot.options,
+  });
+  return {
+    name: pipeline.name,
+    rings: ringsOf(pipeline),
+    ci: part('ci', pipeline.ci),
+    packager: part('packager', pipeline.packager),
+    repository: part('repository', pipeline.repository),
+    discovery: part('discovery', pipeline.discovery),
+    advertiser: part('advertiser', pipeline.advertiser),
+    deployer: part('deployer', pipeline.deployer),
+    roleOf: (app) => overridesOf(pipeline, app)?.role ?? pipeline.role,
+    healthOf: (app) => overridesOf(pipeline, app)?.health ?? pipeline.health,
+  };
+};
+
+/** Today's config as the pipeline sees it. */
+export const createCatalog = (config: Config, instances: Instances, sources: Pick<GitSources, 'readChangedPaths'>): PipelineCatalog => {
+  const definitions = new Map<string, PipelineDefinition>();
+  const rules = new Map<string, Rule>();
+  for (const pipeline of Object.values(config.pipelines)) {
+    definitions.set(pipeline.name, defineFrom(pipeline, instances));
+    rules.set(pipeline.name, compileRule(pipeline.trigger));
+  }
+  return {
+    get: (name) => definitions.get(name),
+    match: async (change, signal) => {
+      const { instance, repository, ref, sha, before, author } = change;
+      const pipeline = matchPipeline(config, repository.name, instance);
+      const definition = pipeline && definitions.get(pipeline.name);
+      const rule = pipeline && rules.get(pipeline.name);
+      if (pipeline === undefined || definition === undefined || rule === undefined)
+        return { reason: `No pipeline lists repository ${repository.name} for ${instance}` };
+      const event = ruleEventOf({
+        key: '',
+        repository,
+        ref,
+        sha,
+        ...(before === undefined ? {} : { before }),
+        ...(author === undefined ? {} : { author }),
+      });
+      const changedPaths = () => sources.readChangedPaths(repository, { ref, sha, before }, signal);
+      const result = await rule({ event, changedPaths });
+      return result.matches ? { pipeline: definition } : { reason: `Pipeline ${pipeline.name} does not want it: ${result.reason}` };
+    },
+  };
+};

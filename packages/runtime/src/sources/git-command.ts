@@ -1,0 +1,76 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Credentials, PluginError } from '@pipit/core';
+import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
+
+/** A fetch of a large repository over a slow line. */
+const GIT_TIMEOUT_MS = 10 * 60_000;
+
+/** Answers git's two questions from the environment, so that no credential stands in an argument or a file. */
+const ASKPASS =
+  '#!/bin/sh\ncase "$1" in Username*) printf "%s\\n" "$PIPIT_GIT_USERNAME";; *) printf "%s\\n" "$PIPIT_GIT_PASSWORD";; esac\n';
+
+/** git without the machine's or anybody's configuration, prompts, hooks or helpers. */
+const gitEnvironment = (home: string): Record<string, string> => ({
+  ...minimalEnvironment(home),
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_TERMINAL_PROMPT: '0',
+  // A bare repository on this machine may belong to another user; pipit only reads it.
+  GIT_CONFIG_COUNT: '4',
+  GIT_CONFIG_KEY_0: 'safe.directory',
+  GIT_CONFIG_VALUE_0: '*',
+  GIT_CONFIG_KEY_1: 'protocol.ext.allow',
+  GIT_CONFIG_VALUE_1: 'never',
+  GIT_CONFIG_KEY_2: 'core.hooksPath',
+  GIT_CONFIG_VALUE_2: '/dev/null',
+  GIT_CONFIG_KEY_3: 'credential.helper',
+  GIT_CONFIG_VALUE_3: '',
+});
+
+const credentialEnvironment = async (credentials: Credentials, folder: string): Promise<Record<string, string>> => {
+  if ('password' in credentials) {
+    const askpass = join(folder, 'askpass');
+    await writeFile(askpass, ASKPASS, { mode: 0o700 });
+    return { GIT_ASKPASS: askpass, PIPIT_GIT_USERNAME: credentials.username, PIPIT_GIT_PASSWORD: credentials.password.reveal() };
+  }
+  const key = join(folder, 'key');
+  const knownHosts = join(folder, 'known_hosts');
+  await writeFile(key, credentials.privateKey.reveal(), { mode: 0o600 });
+  await writeFile(knownHosts, credentials.knownHosts, { mode: 0o600 });
+  return {
+    GIT_SSH_COMMAND: `ssh -F /dev/null -i '${key}' -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile='${knownHosts}'`,
+  };
+};
+
+export interface GitOptions {
+  /** A folder of pipit's own, for what a credential needs while git runs. */
+  readonly home: string;
+  readonly signal: AbortSignal;
+  readonly credentials?: Credentials | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs git and gives its standard output. An exit status other than 0 is `GIT_FAILED`, which may be tried again: networks come back. */
+export const runGit = async (argv: readonly string[], options: GitOptions): Promise<string> => {
+  const folder = options.credentials === undefined ? undefined : await mkdtemp(join(options.home, 'git-'));
+  try {
+    const credentials =
+      options.credentials === undefined || folder === undefined ? {} : await credentialEnvironment(options.credentials, folder);
+    const result = await runCommand(['git', ...argv], {
+      cwd: options.home,
+      env: { ...gitEnvironment(options.home), ...credentials, ...options.env },
+      signal: options.signal,
+      timeoutMs: GIT_TIMEOUT_MS,
+    });
+    if (result.exitCode === 0) return result.stdout;
+    throw new PluginError({
+      code: 'GIT_FAILED',
+      message: `git ${argv[0] === '--git-dir' ? (argv[2] ?? '') : (argv[0] ?? '')} failed (${result.exitCode}): ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+      hint: 'Check that pipit can reach and may read the repository.',
+      recovery: 'retry',
+    });
+  } finally {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  }
+};

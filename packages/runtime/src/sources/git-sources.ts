@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseRepositoryFile } from '@pipit/config';
+import {
+  type AppName,
+  type Commit,
+  type CommitSha,
+  type Credentials,
+  isPluginError,
+  PluginError,
+  parseCommitSha,
+  REPOSITORY_FILE,
+  type RefName,
+  type RepositoryRef,
+  type Shell,
+  type Source,
+} from '@pipit/core';
+import type { RepositoryFacts, Sources } from '@pipit/pipeline';
+import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
+import { runGit } from './git-command.js';
+
+export interface GitSourcesOptions {
+  /** Where the mirrors are kept. */
+  readonly folder: string;
+  /** How pipit reads a repository. */
+  readonly accessFor: (repository: RepositoryRef, signal: AbortSignal) => Promise<Credentials | undefined>;
+}
+
+export interface GitSources extends Sources {
+  /** The service that plugins get. */
+  sourceOf(commit: Commit, signal: AbortSignal): Source;
+  /** Paths that differ between two commits, or all of the newer one's when the older is not known. */
+  readChangedPaths(
+    repository: RepositoryRef,
+    change: { readonly ref: RefName; readonly sha: CommitSha; readonly before: CommitSha | undefined },
+    signal: AbortSignal,
+  ): Promise<readonly string[]>;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Pipit's own reading of git: one bare mirror a repository, exact commits, nobody else's configuration. */
+export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitSources => {
+  const mirrorOf = ({ url }: RepositoryRef): string => join(folder, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.git`);
+  const fetching = new Map<string, Promise<unknown>>();
+
+  /** git itself locks single refs only: two fetches into one mirror are run one after the other. */
+  const serially = async <T>(mirror: string, work: () => Promise<T>): Promise<T> => {
+    const result = (fetching.get(mirror) ?? Promise.resolve()).then(work);
+    fetching.set(
+      mirror,
+      result.catch(() => undefined),
+    );
+    return result;
+  };
+
+  const git = (mirror: string, argv: readonly string[], signal: AbortSignal, env?: Readonly<Record<string, string>>): Promise<string> =>
+    runGit(['--git-dir', mirror, ...argv], { home: folder, signal, ...(env === undefined ? {} : { env }) });
+
+  const has = async (mirror: string, sha: string, signal: AbortSignal): Promise<boolean> => {
+    if (!(await exists(mirror))) return false;
+    const { exitCode } = await runCommand(['git', '--git-dir', mirror, 'cat-file', '-e', `${sha}^{commit}`], {
+      cwd: folder,
+      env: minimalEnvironment(folder),
+      signal,
+    });
+    return exitCode === 0;
+  };
+
+  const ensure = (repository: RepositoryRef, ref: RefName | undefined, sha: CommitSha, signal: AbortSignal): Promise<string> => {
+    const mirror = mirrorOf(repository);
+    return serially(mirror, async () => {
+      if (await has(mirror, sha, signal)) return mirror;
+      if (!(await exists(mirror))) await runGit(['init', '--quiet', '--bare', mirror], { home: folder, signal });
+      const credentials = await accessFor(repository, signal);
+      const fetch = (what: string): Promise<string> =>
+        runGit(['--git-dir', mirror, 'fetch', '--quiet', '--no-tags', '--force', repository.url, what], {
+          home: folder,
+          signal,
+          credentials,
+        });
+      let failure: unknown;
+      // A force push may have left the commit behind: then the server may still give it by its id.
+      const byRef = ref === undefined ? [] : [`${ref}:refs/pipit/${createHash('sha256').update(ref).digest('hex').slice(0, 16)}`];
+      for (const what of [...byRef, sha]) {
+        failure = undefined;
+        await fetch(what).catch((error: unknown) => {
+          failure = error;
+        });
+        if (await has(mirror, sha, signal)) return mirror;
+      }
+      const reached = await runGit(['ls-remote', '--heads', repository.url], { home: folder, signal, credentials }).then(
+        () => true,
+        () => false,
+      );
+      if (!reached && failure !== undefined) throw failure;
+      throw new PluginError({
+        code: 'COMMIT_NOT_FOUND',
+        message: `Repository ${repository.name} has no commit ${sha}`,
+        hint: 'It was probably removed by a force push: push again.',
+        recovery: 'stop',
+      });
+    });
+  };
+
+  const readFile = async (mirror: string, sha: string, path: string, signal: AbortSignal): Promise<string | undefined> => {
+    const listed = await git(mirror, ['ls-tree', '--full-tree', sha, '--', path], signal);
+    return listed.trim() === '' ? undefined : git(mirror, ['show', `${sha}:${path}`], signal);
+  };
+
+  const fetchCommit = async (repository: RepositoryRef, ref: RefName, sha: CommitSha, signal: AbortSignal): Promise<Commit> => {
+    const mirror = await ensure(repository, ref, sha, signal);
+    const seconds = Number((await git(mirror, ['show', '--no-patch', '--format=%ct', sha], signal)).trim());
+    return { repository, sha, committedAt: new Date(seconds * 1000).toISOString() };
+  };
+
+  /** A commit that a run has fetched is in the mirror, unless the mirror was deleted meanwhile. */
+  const ensureFetched = (commit: Commit, signal: AbortSignal): Promise<string> => ensure(commit.repository, undefined, commit.sha, signal);
+
+  const checkOut = async (commit: Commit, at: Shell, target: string, signal: AbortSignal): Promise<void> => {
+    const mirror = await ensureFetched(commit, signal);
+    const temporary = await mkdtemp(join(folder, 'checkout-'));
+    try {
+      const tree = join(temporary, 'tree');
+      await mkdir(tree);
+      const env = { GIT_INDEX_FILE: join(temporary, 'index') };
+      await git(mirror, ['--work-tree', tree, 'read-tree', commit.sha], signal, env);
+      await git(mirror, ['--work-tree', tree, 'checkout-index', '--all', '--force'], signal, env);
+      const archive = join(temporary, 'tree.tar');
+      const packed = await runCommand(['tar', '--create', '--file', archive, '--directory', tree, '.'], {
+        cwd: temporary,
+        env: minimalEnvironment(temporary),
+        signal,
+      });
+      await at.write(`${target}.tar`, createReadStream(archive));
+      await at.run(['mkdir', '-p', target]);
+      const unpacked = await at.run(['tar', '--extract', '--no-same-owner', '--file', `${target}.tar`, '--directory', target]);
+      await at.run(['rm', '-f', `${target}.tar`]);
+      if (packed.exitCode !== 0 || unpacked.exitCode !== 0)
+        throw new PluginError({
+          code: 'CHECKOUT_FAILED',
+          message: `Commit ${commit.sha} could not be laid out: ${packed.stderr}${unpacked.stderr}`.trim(),
+          hint: 'See that the disk has room.',
+          recovery: 'retry',
+        });
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  };
+
+  return {
+    fetchCommit,
+    readHead: async (repository, ref, signal) => {
+      const credentials = await accessFor(repository, signal);
+      const listed = await runGit(['ls-remote', '--', repository.url, ref], { home: folder, signal, credentials });
+      const line = listed.split('\n').find((each) => each.endsWith(`\t${ref}`));
+      const sha = line?.split('\t')[0];
+      return sha === undefined ? undefined : parseCommitSha(sha);
+    },
+    readFacts: async (commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts> => {
+      const mirror = await ensureFetched(commit, signal);
+      const text = await readFile(mirror, commit.sha, REPOSITORY_FILE, signal);
+      const parsed = parseRepositoryFile(text ?? '', { file: REPOSITORY_FILE, app });
+      if (parsed.ok) return parsed.facts;
+      throw new PluginError({
+        code: 'REPOSITORY_FILE_INVALID',
+        message: `${REPOSITORY_FILE} of commit ${commit.sha.slice(0, 7)} is not valid: ${parsed.problems.map((each) => `line ${each.line}: ${each.message}`).join('; ')}`,
+        hint: 'Run `pipit lint` in the repository.',
+        recovery: 'stop',
+      });
+    },
+    readChangedPaths: async (repository, { ref, sha, before }, signal) => {
+      const mirror = await ensure(repository, ref, sha, signal);
+      const known = before !== undefined && (await has(mirror, before, signal));
+      const listed = known
+        ? await git(mirror, ['diff', '--name-only', '--no-renames', '-z', before, sha], signal)
+        : await git(mirror, ['ls-tree', '-r', '--name-only', '-z', sha], signal);
+      return listed.split('\0').filter((path) => path !== '');
+    },
+    sourceOf: (commit, signal) => ({
+      commit,
+      readText: async (path) => readFile(await ensureFetched(commit, signal), commit.sha, path, signal),
+      checkOut: (at, target) => checkOut(commit, at, target, signal),
+    }),
+  };
+};
+
+/** Whether git is there at all, for `pipit doctor`. */
+export const findGitVersion = async (folder: string, signal: AbortSignal): Promise<string | undefined> =>
+  runGit(['--version'], { home: folder, signal }).then(
+    (text) => text.trim(),
+    (error: unknown) => {
+      if (isPluginError(error)) return undefined;
+      throw error;
+    },
+  );

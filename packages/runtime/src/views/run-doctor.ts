@@ -1,0 +1,53 @@
+import type { Finding } from '../api.js';
+import { createCall } from '../effects.js';
+import { findGitVersion } from '../sources/git-sources.js';
+import type { ViewPorts } from './view-ports.js';
+
+const DEADLINE_MS = 30_000;
+
+/** Asks pipit itself and every plugin instance how it is: each check by name, ok or what to do. */
+export const runDoctor = async (
+  ports: ViewPorts,
+  own: { readonly workFolder: string; readonly sandboxMode: string; readonly quarantine: string | null },
+): Promise<readonly Finding[]> => {
+  const git = await findGitVersion(own.workFolder, ports.signal);
+  const findings: Finding[] = [
+    { instance: 'pipit', name: 'database', ok: true, detail: `${(await ports.records.list('apps')).length} apps` },
+    git === undefined
+      ? { instance: 'pipit', name: 'git', ok: false, hint: 'Install git: apt-get install git' }
+      : { instance: 'pipit', name: 'git', ok: true, detail: git },
+    {
+      instance: 'pipit',
+      name: 'sandbox',
+      ok: own.sandboxMode !== 'trusted',
+      detail: own.sandboxMode,
+      ...(own.sandboxMode === 'trusted'
+        ? { hint: 'Repositories run as pipit itself (trustRepositories: true); install bubblewrap and take it out.' }
+        : {}),
+    },
+    own.quarantine === null
+      ? { instance: 'pipit', name: 'quarantine', ok: true, detail: 'none' }
+      : {
+          instance: 'pipit',
+          name: 'quarantine',
+          ok: false,
+          detail: own.quarantine,
+          hint: 'Find out why, then: pipit reconcile --reason "..."',
+        },
+  ];
+  for (const name of ports.instances.names) {
+    const instance = ports.instances.get(name);
+    if (instance?.checkHealth === undefined) {
+      findings.push({ instance: name, name: 'health', ok: true, detail: 'the plugin checks nothing itself' });
+      continue;
+    }
+    try {
+      const found = await instance.checkHealth(createCall(ports.logger, ports.signal, DEADLINE_MS));
+      findings.push(...found.map((finding) => ({ instance: name, ...finding })));
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      findings.push({ instance: name, name: 'health', ok: false, detail, hint: 'The check itself failed: see the log.' });
+    }
+  }
+  return findings;
+};
