@@ -53,7 +53,7 @@ export type { Notice, NoticeState, Notifier } from './kinds/notifier.js';
 export type { PackageRequest, Packager } from './kinds/packager.js';
 export type { Repository } from './kinds/repository.js';
 export type { Cursor, Handle, Started, Task, TaskState } from './kinds/task.js';
-export type { Transport } from './kinds/transport.js';
+export type { Connection, Transport } from './kinds/transport.js';
 export type { Trigger } from './kinds/trigger.js';
 export {
   type AnyInstance,

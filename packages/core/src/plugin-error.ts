@@ -10,7 +10,7 @@ const marker = Symbol.for('pipit.plugin-error');
 export type Recovery = 'retry' | 'reconcile' | 'stop';
 
 export interface PluginErrorOptions {
-  /** Stable and upper case, for example `JENKINS_JOB_NOT_FOUND`. Each code is documented in docs/reference/errors.md. */
+  /** Stable and upper case, for example `JENKINS_JOB_NOT_FOUND`. Each code is documented in docs/reference/errors/. */
   readonly code: string;
   /** The fact, in one sentence: what, where. */
   readonly message: string;

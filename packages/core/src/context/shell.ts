@@ -28,7 +28,10 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** One place where commands run, chosen by `on:` in the config: this machine, or a host over a transport. */
+/**
+ * One place where commands run, chosen by `on:` in the config: this machine, or a host over a transport. It belongs to one call: when the
+ * call's signal is aborted, what still runs is ended and the promise rejects with the signal's reason.
+ */
 export interface Shell {
   /**
    * An absolute path. Empty at each attempt of an awaited call; a task's own from its start until its end is recorded.

@@ -6,6 +6,10 @@ import type { Cursor } from './task.js';
 
 /** Where advertised versions live; the discovery instance unless configured. */
 export interface Advertiser<Options> {
+  /**
+   * The cursor serves both `after` (hold until it changed, but answer before the call's deadline) and `expected` of a write; where a vendor
+   * counts these differently, it holds both. There is one also while nothing is advertised.
+   */
   read(
     query: { readonly ring: RingRef; readonly after?: Cursor; readonly options: Options },
     call: Call,

@@ -27,11 +27,19 @@ export type TaskState<Result> = {
 
 /** A long effect that outlives pipit: a build, a batch of installs. Pipit calls `find`, then `start` if that found nothing, then `inspect` until it ended. */
 export interface Task<Request, Result, S extends keyof Services> {
-  /** Whether this request was started before, by its key or by what the vendor shows. */
+  /**
+   * Whether this request was started before, by its key or by what the vendor shows. A person's retry raises the key's `<try>`: it must not
+   * find what an earlier try ended. Asked again it gives a handle of the same effect, running or ended.
+   */
   find(request: Request, op: Op<S>): Promise<Handle | undefined>;
+  /** Starts nothing when the signal is aborted already. */
   start(request: Request, op: Op<S>): Promise<Handle>;
-  /** Answers at once, or holds until something changed or the call's deadline. Asking again is harmless. */
+  /**
+   * Answers at once, or holds until something changed, but answers before the call's deadline: at it the signal is aborted and the call has
+   * failed. Asking again is harmless, and an ended task gives the same result each time. A bad end is a result and not an error.
+   */
   inspect(started: Started<Request>, op: Op<S>): Promise<TaskState<Result>>;
+  /** Harmless when repeated, and after the end. The task then ends by itself: pipit goes on to inspect it. */
   cancel?(started: Started<Request>, op: Op<S>): Promise<void>;
   /** Log text from the cursor on (from the beginning without one). Empty text: nothing new yet. */
   readLog?(started: Started<Request>, after: Cursor | undefined, op: Op<S>): Promise<{ readonly text: string; readonly cursor: Cursor }>;

@@ -5,7 +5,10 @@ import type { Cursor } from './task.js';
 
 /** Tells pipit of pushes: by {@link Lifecycle.receive}, by poll, or both. */
 export interface Trigger {
-  /** Pushes since the cursor. Pipit stores events and cursor in one transaction. */
+  /**
+   * Pushes since the cursor; the same ones when it is asked again with it. Without a cursor it only says where to begin: history starts nothing.
+   * Pipit stores events and cursor in one transaction.
+   */
   poll?(after: Cursor | undefined, call: Call): Promise<{ readonly events: readonly ChangeEvent[]; readonly cursor: Cursor }>;
   /** How pipit itself reads the repository; absent: without a credential. */
   access?(repository: RepositoryRef, call: Call): Promise<Credentials | undefined>;
