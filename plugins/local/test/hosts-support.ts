@@ -203,8 +203,11 @@ export const makeHostRoot = async (
   );
 };
 
+/** dpkg-query's own notation. */
+const field = (name: string): string => `\${${name}}`;
+
 export const installedVersion = async (root: string, name = 'web'): Promise<string> => {
-  const result = await runCommand(['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '-W', '-f=${db:Status-Status} ${Version}', name], {
+  const result = await runCommand(['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '-W', `-f=${field('db:Status-Status')} ${field('Version')}`, name], {
     cwd: '/',
     env: minimalEnvironment('/'),
   });

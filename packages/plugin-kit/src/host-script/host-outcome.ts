@@ -91,14 +91,14 @@ export const parseHostReceipt = (text: string): Required<Receipt> | undefined =>
 /** The outcome that the host script wrote. What cannot be read is a failure with code `HOST_SCRIPT_BROKEN`: never a success. */
 export const parseHostOutcome = (text: string): HostOutcome => {
   const fields = objectOf(text);
-  const state = fields?.['state'];
+  const state = fields?.state;
   if (fields !== undefined && (state === 'installed' || state === 'unchanged')) {
     const installed = receiptIn(fields);
     if (installed !== undefined) return { state, installed };
   }
   if (fields !== undefined && (state === 'failed' || state === 'refused')) {
-    const known = FAILURES.find((failure) => failure.code === fields['code']);
-    const message = fields['message'];
+    const known = FAILURES.find((failure) => failure.code === fields.code);
+    const message = fields.message;
     if (known !== undefined && typeof message === 'string') return { state, error: { code: known.code, message, hint: known.hint } };
   }
   return { state: 'failed', error: brokenHostOutcome(JSON.stringify(text.slice(0, 200))) };

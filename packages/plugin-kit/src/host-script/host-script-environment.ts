@@ -62,7 +62,9 @@ const word = (value: string): string =>
 const armouredBlocks = (keys: readonly string[]): readonly string[] =>
   keys.flatMap((text) => text.match(/-----BEGIN PGP PUBLIC KEY BLOCK-----[\s\S]*?-----END PGP PUBLIC KEY BLOCK-----/g) ?? []);
 
-export const hostScriptPaths = (install: Pick<HostInstall, 'key' | 'artifact' | 'root'>): HostScriptPaths => {
+export const hostScriptPaths = (
+  install: Pick<HostInstall, 'key' | 'root'> & { readonly artifact: Pick<ArtifactId, 'name'> },
+): HostScriptPaths => {
   const state = `${install.root ?? ''}/var/lib/pipit`;
   const ofPackage = `${state}/${install.artifact.name}`;
   return {

@@ -155,8 +155,8 @@ preflight() {
 write_source() {
   mkdir -p "$root/etc/apt/sources.list.d" "$root/etc/apt/keyrings"
   # A file for each key: apt reads only the first block of an armoured file.
-  printf '%s\n' "$PIPIT_KEYS" | awk '/^-----BEGIN PGP/ { n++ } n { print > (ENVIRON["work"] "/key-" n ".asc") }'
-  for key in "$work"/key-*.asc; do
+  printf '%s\n' "$PIPIT_KEYS" | awk '/^-----BEGIN PGP/ { n++ } n { print > (ENVIRON["work"] "/keys/" n ".asc") }'
+  for key in "$work"/keys/*.asc; do
     number=$(basename "$key" .asc)
     write_whole "$root/etc/apt/keyrings/pipit-$PIPIT_APP-$number.asc" <"$key"
   done
@@ -255,7 +255,7 @@ write_receipt() {
 }
 
 take_lock
-rm -rf -- "$state"/work-* && mkdir -p "$work/file" || conclude failed HOST_DISK_FULL "The folder $work cannot be written"
+rm -rf -- "$state"/work-* && mkdir -p "$work/file" "$work/keys" || conclude failed HOST_DISK_FULL "The folder $work cannot be written"
 rm -f -- "$state"/*.new.* "$state"/outcomes/*.new.*
 printf 'Dir "%s/";\n' "$root" >"$work/apt.conf"
 finish_if_done

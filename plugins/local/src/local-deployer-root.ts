@@ -1,0 +1,126 @@
+import { constants } from 'node:fs';
+import { access, mkdir, open, realpath, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Host, type PackageName, PluginError, parsePackageVersion, type Receipt, type RunResult, type Sandbox } from '@pipit/core';
+import { hostScriptPaths, minimalEnvironment, parseHostReceipt, runCommand } from '@pipit/plugin-kit';
+
+/** A file of a host is small; what is larger was not written by the host script. */
+const MAX_HOST_FILE_BYTES = 256 * 1024;
+
+/** Host ids become folder names. */
+const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+/** The folder that is a host's root. */
+export const hostRoot = (folder: string, hostId: string): string => {
+  if (!HOST_ID.test(hostId))
+    throw new PluginError({
+      code: 'HOST_ID_INVALID',
+      message: `${JSON.stringify(hostId.slice(0, 100))} cannot be a local host: its id becomes a folder's name`,
+      hint: 'Use letters, digits, ".", "_" and "-", beginning with a letter or digit.',
+      recovery: 'stop',
+    });
+  return join(folder, 'hosts', hostId);
+};
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Whether somebody marked the host as down, with a file `down` in its folder: it is then neither installed on nor asked. */
+export const isDown = (root: string): Promise<boolean> => exists(join(root, 'down'));
+
+/** What apt-get and dpkg need to find in an empty host. */
+const FOLDERS = [
+  'etc/apt/apt.conf.d',
+  'etc/apt/keyrings',
+  'etc/apt/preferences.d',
+  'etc/apt/sources.list.d',
+  'etc/apt/trusted.gpg.d',
+  'opt',
+  'tmp',
+  'usr/share',
+  'var/cache/apt/archives/partial',
+  'var/lib/apt/lists/partial',
+  'var/lib/dpkg/info',
+  'var/lib/dpkg/triggers',
+  'var/lib/dpkg/updates',
+  'var/lib/pipit',
+  'var/log/apt',
+];
+
+/** Makes an empty host on first use. It belongs to the sandbox's user, who is root there. */
+export const ensureRoot = async (root: string, sandbox: Sandbox): Promise<void> => {
+  const status = join(root, 'var/lib/dpkg/status');
+  if (await exists(status)) return;
+  for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true });
+  await writeFile(`${status}.new`, '', { mode: 0o644 });
+  await sandbox.giveFolder(root);
+  // Last: a host with this file is a whole one. It belongs to the sandbox's user too, for dpkg makes a hard link of it.
+  await rename(`${status}.new`, status);
+};
+
+/** Whether a path, its links followed, lies in the host. Code that ran there may have made links that lead out of it. */
+export const isInside = async (root: string, path: string): Promise<boolean> => {
+  const real = await realpath(path).catch(() => undefined);
+  return real?.startsWith(`${await realpath(root)}/`) === true;
+};
+
+/** A host's own file, or undefined: not there, not a plain file, or a link that leads out of the host. */
+export const readHostFile = async (root: string, path: string): Promise<string | undefined> => {
+  if (!(await isInside(root, dirname(path)))) return undefined;
+  // A fifo would hold an ordinary open for ever.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(path, flags).catch(() => undefined);
+  if (handle === undefined) return undefined;
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) return undefined;
+    const length = Math.min(stat.size, MAX_HOST_FILE_BYTES);
+    const buffer = Buffer.alloc(length);
+    const { bytesRead } = await handle.read(buffer, 0, length, Math.max(0, stat.size - length));
+    return buffer.subarray(0, bytesRead).toString('utf8');
+  } finally {
+    await handle.close();
+  }
+};
+
+/** dpkg's own answer for one package on this host. */
+interface PackageState {
+  readonly status: string;
+  readonly version: string;
+}
+
+const queryPackage = async (root: string, name: PackageName, signal: AbortSignal): Promise<PackageState | undefined> => {
+  const format = ['$', '{db:Status-Status} $', '{Version}'].join('');
+  const argv = ['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '--show', `--showformat=${format}`, '--', name];
+  const result: RunResult = await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal, timeoutMs: 20_000 });
+  const [status = '', version = ''] = result.stdout.trim().split(' ');
+  return result.exitCode === 0 && version !== '' && status !== 'not-installed' && status !== 'config-files'
+    ? { status, version }
+    : undefined;
+};
+
+/** What stands on a host: the version from dpkg's database, with digest and sequence where the receipt speaks of that version. */
+export const readInstalled = async (
+  host: Host,
+  root: string,
+  name: PackageName,
+  signal: AbortSignal,
+): Promise<{ readonly installed?: Receipt; readonly broken?: string }> => {
+  const state = await queryPackage(root, name, signal);
+  if (state === undefined) return {};
+  if (state.status !== 'installed' && !state.status.startsWith('triggers-'))
+    return { broken: `${name} ${state.version} is ${state.status} on ${host.id}` };
+  const { receipt: path } = hostScriptPaths({ root, key: '', artifact: { name } });
+  const receipt = parseHostReceipt((await readHostFile(root, path)) ?? '');
+  return { installed: receipt?.version === state.version ? receipt : { version: parsePackageVersion(state.version) } };
+};
+
+/** The last characters of a text, from a line's beginning. */
+export const tailOf = (text: string, maxLength = 2_000): string => {
+  if (text.length <= maxLength) return text.trimEnd();
+  const cut = text.slice(-maxLength);
+  return cut.slice(cut.indexOf('\n') + 1).trimEnd();
+};
