@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly confined?: boolean;
   /** Called with each piece of output as it comes. */
   readonly onOutput?: (text: string) => void;
-  /** Milliseconds; the process group is ended after it. Default: the call's deadline. */
+  /** Milliseconds; after it the process group is ended and a PluginError `COMMAND_TIMED_OUT` (reconcile) thrown. Default: the call's deadline. */
   readonly timeoutMs?: number;
 }
 
@@ -30,7 +30,7 @@ export interface RunResult {
 
 /**
  * One place where commands run, chosen by `on:` in the config: this machine, or a host over a transport. It belongs to one call: when the
- * call's signal is aborted, what still runs is ended and the promise rejects with the signal's reason.
+ * call's signal is aborted, what still runs is ended and its promise rejects with a PluginError `COMMAND_ABORTED` (reconcile).
  */
 export interface Shell {
   /**
@@ -38,7 +38,7 @@ export interface Shell {
    * Pipit removes it on every path, also after a crash.
    */
   readonly folder: string;
-  /** An array of arguments, never a shell's text. A non-zero exit is a result and not an error. */
+  /** An array of arguments, never a shell's text. A non-zero exit is a result and not an error; a program that is missing is `COMMAND_NOT_FOUND` (stop). */
   run(argv: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** Paths are relative to the folder, or absolute. Parent folders are made. */
   write(path: string, content: string | AsyncIterable<Uint8Array>, options?: { readonly mode?: number }): Promise<void>;
