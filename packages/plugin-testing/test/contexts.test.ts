@@ -121,12 +121,27 @@ describe('the test shell', () => {
   });
 
   it('ends a command and its children at the timeout', async () => {
-    const { exitCode } = await createTestShell(folder.path).run(['sh', '-c', 'sleep 60 & wait'], { timeoutMs: 50 });
-    expect(exitCode).toBe(128 + 9);
+    const slow = createTestShell(folder.path).run(['sh', '-c', 'sleep 60 & wait'], { timeoutMs: 50 });
+    await expect(slow).rejects.toMatchObject({ code: 'COMMAND_TIMED_OUT', recovery: 'reconcile' });
   });
 
-  it('rejects a command that does not exist', async () => {
-    await expect(createTestShell(folder.path).run(['no-such-command'])).rejects.toThrow('ENOENT');
+  it('ends a command when the signal of its call is aborted, before or while it runs', async () => {
+    const controller = new AbortController();
+    const shell = createTestShell(folder.path, { signal: controller.signal });
+    const started = shell.run(['sh', '-c', 'echo started; sleep 60'], { onOutput: () => controller.abort(new Error('stopped')) });
+    await expect(started).rejects.toMatchObject({ code: 'COMMAND_ABORTED', cause: new Error('stopped') });
+    await expect(shell.run(['sleep', '60'])).rejects.toMatchObject({ code: 'COMMAND_ABORTED' });
+  });
+
+  it('tells how a signal ended a command', async () => {
+    expect((await createTestShell(folder.path).run(['sh', '-c', 'kill -TERM $$'])).exitCode).toBe(128 + 15);
+  });
+
+  it('stops at a command that does not exist', async () => {
+    await expect(createTestShell(folder.path).run(['no-such-command'])).rejects.toMatchObject({
+      code: 'COMMAND_NOT_FOUND',
+      recovery: 'stop',
+    });
   });
 
   it('writes with a mode, makes parent folders, and reads back', async () => {

@@ -13,36 +13,56 @@ export const minimalEnvironment = (folder: string): Readonly<Record<string, stri
 });
 
 const MAX_OUTPUT_CHARACTERS = 1_048_576;
+const DEFAULT_TIMEOUT_MS = 60_000;
 
-const run = (folder: string, argv: readonly string[], options: RunOptions): Promise<RunResult> =>
-  new Promise((resolvePromise, reject) => {
-    const [command, ...rest] = argv;
-    if (command === undefined) throw new TypeError('A command needs at least its name');
-    const child = spawn(command, rest, {
-      cwd: resolve(folder, options.cwd ?? '.'),
-      env: { ...minimalEnvironment(folder), ...options.env },
-      detached: true, // a process group of its own, so that the timeout ends its children too
-    });
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => {
-        output[name] = (output[name] + text).slice(-MAX_OUTPUT_CHARACTERS);
-        options.onOutput?.(text);
-      });
-    const timer = setTimeout(() => {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    }, options.timeoutMs ?? 60_000);
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      resolvePromise({ exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), ...output });
-    });
-    child.stdin.on('error', () => {}); // a command that ends without reading its input is no failure
-    child.stdin.end(options.input ?? '');
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const run = async (folder: string, argv: readonly string[], options: RunOptions, signal: AbortSignal | undefined): Promise<RunResult> => {
+  const [program = '', ...rest] = argv;
+  const child = spawn(program, rest, {
+    cwd: resolve(folder, options.cwd ?? '.'),
+    env: { ...minimalEnvironment(folder), ...options.env },
+    detached: true, // a process group of its own, so that its children are ended too
   });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] = (output[name] + text).slice(-MAX_OUTPUT_CHARACTERS);
+      options.onOutput?.(text);
+    });
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const stop = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal]);
+  const end = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+  };
+  stop.addEventListener('abort', end, { once: true });
+  child.stdin.on('error', () => {}); // a command that ends without reading its input is no failure
+  child.stdin.end(options.input ?? '');
+  try {
+    const ended = await new Promise<Ended>((resolvePromise, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, by) => resolvePromise({ code, signal: by }));
+      if (stop.aborted) end();
+    });
+    if (signal?.aborted === true)
+      throw new PluginError({ code: 'COMMAND_ABORTED', message: `${program} was cancelled`, recovery: 'reconcile', cause: signal.reason });
+    if (stop.aborted) throw new PluginError({ code: 'COMMAND_TIMED_OUT', message: `${program} took too long`, recovery: 'reconcile' });
+    return { exitCode: ended.code ?? 128 + (ended.signal === null ? 0 : constants.signals[ended.signal]), ...output };
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
+    throw new PluginError({
+      code: 'COMMAND_NOT_FOUND',
+      message: `There is no program ${program}, or no folder to run it in`,
+      recovery: 'stop',
+      cause,
+    });
+  } finally {
+    stop.removeEventListener('abort', end);
+  }
+};
 
 async function* read(path: string): AsyncGenerator<Uint8Array> {
   try {
@@ -54,14 +74,15 @@ async function* read(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * A shell that really runs commands, in a folder of this machine. `root` and `confined` are taken note of by nothing: commands run as
- * whoever runs the test.
+ * A shell that really runs commands, in a folder of this machine. `root` and `confined` change nothing: commands run as whoever runs
+ * the test.
  *
  * @param folder an absolute path of a folder that exists; the test removes it
+ * @param options `signal`: ends what runs, as the signal of the call does that a real shell belongs to
  */
-export const createTestShell = (folder: string): Shell => ({
+export const createTestShell = (folder: string, { signal }: { readonly signal?: AbortSignal } = {}): Shell => ({
   folder,
-  run: (argv, options = {}) => run(folder, argv, options),
+  run: (argv, options = {}) => run(folder, argv, options, signal),
   write: async (path, content, options) => {
     const target = resolve(folder, path);
     await mkdir(dirname(target), { recursive: true });
