@@ -14,6 +14,8 @@ export interface RingToJudge {
   readonly sequence: number;
   readonly artifacts: readonly ArtifactId[];
   readonly minHealthy: RingPolicy['minHealthy'];
+  /** Whether the hosts were to be asked for their health: then silence is no pass. */
+  readonly checked: boolean;
 }
 
 export type HostVerdict =
@@ -61,6 +63,7 @@ const judgeHost = (host: ListedHost, ring: RingToJudge): HostVerdict => {
       `it runs ${version} (${digest}), not ${fitting.map((artifact) => `${artifact.version} (${artifact.digest})`).join(' or ')}`,
     );
   if (report.healthy === false) return failed('its health check fails');
+  if (ring.checked && report.healthy === undefined) return failed('it did not answer the health check');
   return { hostId, state: 'verified' };
 };
 

@@ -53,6 +53,7 @@ export const observeRollout = async (
     const again = await observe(rows.filter((row) => reports.some((report) => report.hostId === row.hostId && report.busy === true)));
     reports = reports.map((report) => again.find((each) => each.hostId === report.hostId) ?? report);
   }
-  const judgement = judgeRing({ listed, reports, sequence: rollout.sequence, artifacts: rollout.artifacts, minHealthy });
+  const { sequence, artifacts } = rollout;
+  const judgement = judgeRing({ listed, reports, sequence, artifacts, minHealthy, checked: check !== null });
   return { listed, reports, judgement };
 };
