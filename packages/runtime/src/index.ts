@@ -1,3 +1,4 @@
+export { readDataFolderOwner as findServer } from '@pipit/engine-dbos';
 export type {
   Api,
   AppView,
@@ -17,4 +18,8 @@ export type {
   RunDetail,
   StageView,
 } from './api.js';
+export { createRuntime, type RuntimeOptions } from './create-runtime.js';
+export { defaultDataFolder } from './default-data-folder.js';
+export { ConfigError, readConfigFile } from './resolve-config.js';
 export type { Health, HookAnswer, Runtime, SubmitRequest } from './runtime.js';
+export type { GivenPipeline, GivenPlugin, GivenRing, GivenSlot, InstancesWith, RuntimeConfig } from './runtime-config.js';

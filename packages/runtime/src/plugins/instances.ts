@@ -1,5 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod } from 'node:fs/promises';
 import type { Config } from '@pipit/config';
 import type { Kind, Kinds, Lifecycle, Logger, Sandbox } from '@pipit/core';
 import { withFields } from '../machine/logger.js';
@@ -19,7 +18,8 @@ export interface Instances {
 
 export interface SetupOptions {
   readonly config: Config;
-  readonly folder: string;
+  /** Makes the private folder of an instance. */
+  readonly instanceFolder: (name: string) => Promise<string>;
   readonly logger: Logger;
   readonly sandbox: Sandbox;
   readonly hookUrlOf: (instance: string) => string;
@@ -38,7 +38,7 @@ const within = async (work: Promise<unknown>, deadlineMs: number): Promise<void>
 };
 
 /** Sets up every plugin instance of the config, in its order. When one fails, those before it are disposed of. */
-export const setupInstances = async ({ config, folder, logger, sandbox, hookUrlOf }: SetupOptions): Promise<Instances> => {
+export const setupInstances = async ({ config, instanceFolder, logger, sandbox, hookUrlOf }: SetupOptions): Promise<Instances> => {
   const instances = new Map<string, AnyInstance>();
   const dispose = async (deadlineMs: number): Promise<void> => {
     for (const [name, instance] of [...instances].reverse()) {
@@ -49,8 +49,8 @@ export const setupInstances = async ({ config, folder, logger, sandbox, hookUrlO
     }
   };
   for (const [name, { plugin, config: pluginConfig }] of Object.entries(config.plugins)) {
-    const own = join(folder, name);
-    await mkdir(own, { recursive: true, mode: 0o711 });
+    const own = await instanceFolder(name);
+    if (sandbox.mode === 'user') await chmod(own, 0o711);
     try {
       const instance = await plugin.setup(pluginConfig, {
         instance: name,

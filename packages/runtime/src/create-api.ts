@@ -1,0 +1,144 @@
+import { matchPipeline } from '@pipit/config';
+import { appNameOf, parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
+import { type Actor, type CommandPorts, cancel, type EventId, type OperationId, promote, type RunId, rollback } from '@pipit/pipeline';
+import type { Api } from './api.js';
+import { type Ground, parts } from './compose-pipeline.js';
+import type { Container } from './container.js';
+import { systemClock } from './machine/system-clock.js';
+import { listApps } from './views/list-apps.js';
+import { listHosts } from './views/list-hosts.js';
+import { listPage } from './views/pages.js';
+import { planChange } from './views/plan-change.js';
+import { runDoctor } from './views/run-doctor.js';
+import { readLog, showRun } from './views/show-run.js';
+import { unknown } from './views/unknown.js';
+import type { ViewPorts } from './views/view-ports.js';
+
+const whyOf = (reason: string | undefined) => (reason === undefined ? {} : { reason });
+
+/** The repository of an app that is known, or one that a pipeline's trigger would read under this name or path. */
+const findRepository = async (
+  ground: Ground,
+  named: string,
+): Promise<{ readonly repository: RepositoryRef; readonly instance: string }> => {
+  const { records } = ground.storage;
+  const [known] = await records.list('runs', {
+    where: { app: named as ReturnType<typeof parseAppName> },
+    orderBy: ['number', 'descending'],
+    limit: 1,
+  }); // a name that nobody has finds nothing
+  const repository = known?.repository ?? {
+    id: named,
+    name: named
+      .split('/')
+      .slice(-2)
+      .join('/')
+      .replace(/\.git$/, ''),
+    url: named,
+  };
+  const candidates = [repository.name, appNameOf(repository)];
+  for (const name of candidates) {
+    const pipeline = matchPipeline(ground.config, name);
+    if (pipeline !== undefined) return { repository: { ...repository, name }, instance: pipeline.trigger.use };
+  }
+  throw unknown('PIPELINE_UNKNOWN', `No pipeline lists repository ${named}`, 'See the `repositories:` of the config.');
+};
+
+/** The runtime's side of the Api, on behalf of one actor. */
+export const createApi = (ground: Ground, container: Container, actor: Actor): Api => {
+  const { records, logs, folder } = ground.storage;
+  const views = (): ViewPorts => ({
+    records,
+    logs,
+    catalog: container.get(parts.catalog),
+    instances: ground.instances,
+    sources: container.get(parts.sources),
+    logger: ground.logger,
+    signal: ground.stopping,
+    withOp: createViewOp(ground, container),
+  });
+  const commands = (): CommandPorts => ({
+    records,
+    catalog: container.get(parts.catalog),
+    clock: systemClock,
+    wakeRun: (runId) => {
+      container.get(parts.changes).publish(runId);
+      container.get(parts.conductor).wakeRun(runId);
+    },
+  });
+  return {
+    listApps: () => listApps(views()),
+    listRuns: ({ app, state, ...page } = {}) =>
+      listPage(records, 'runs', {
+        by: 'createdAt',
+        page,
+        where: { ...(app === undefined ? {} : { app: parseAppName(app) }), ...(state === undefined ? {} : { state }) },
+      }),
+    showRun: (runId) => showRun(views(), runId),
+    readLog: (query) => readLog(views(), query),
+    listReleases: ({ app, ...page }) => listPage(records, 'releases', { by: 'createdAt', page, where: { app: parseAppName(app) } }),
+    listHosts: (query) => listHosts(views(), query),
+    showEvent: async (eventId) => {
+      const event = await records.get('events', { id: eventId as EventId }); // an id that nobody made finds nothing
+      if (event === undefined) throw unknown('EVENT_UNKNOWN', `There is no event ${eventId}`, 'See `pipit events`.');
+      return event;
+    },
+    listEvents: (page = {}) => listPage(records, 'events', { by: 'id', page }),
+    listAudit: (page = {}) => listPage(records, 'audit', { by: 'sequence', numeric: true, page }),
+    plan: async ({ repository, ref, commit }) => {
+      const found = await findRepository(ground, repository);
+      return planChange(views(), { ...found, ref, ...(commit === undefined ? {} : { commit }) });
+    },
+    doctor: async () =>
+      runDoctor(views(), {
+        workFolder: folder.sources,
+        sandboxMode: ground.sandbox.mode,
+        quarantine: await container.get(parts.quarantine).read(),
+      }),
+    promote: ({ app, role, ring, ifCanary, reason }) =>
+      promote(commands(), {
+        app: parseAppName(app),
+        actor,
+        ...(role === undefined ? {} : { role: parseRoleName(role) }),
+        ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
+        ...(ifCanary === undefined ? {} : { ifCanary: parsePackageVersion(ifCanary) }),
+        ...whyOf(reason),
+      }),
+    rollback: ({ app, role, ring, reason }) =>
+      rollback(commands(), {
+        app: parseAppName(app),
+        actor,
+        ...(role === undefined ? {} : { role: parseRoleName(role) }),
+        ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
+        ...whyOf(reason),
+      }),
+    cancel: ({ runId, reason }) => cancel(commands(), { runId: runId as RunId, actor, ...whyOf(reason) }), // an id that nobody made finds nothing
+    reconcile: async ({ reason }) => ({ rings: await container.get(parts.quarantine).reconcile(actor, reason) }),
+    follow: (options) => container.get(parts.changes).follow(options),
+  };
+};
+
+const VIEW_DEADLINE_MS = 60_000;
+
+/** A look from outside any operation: it gets a folder of its own like an effect, and leaves nothing. */
+const createViewOp =
+  (ground: Ground, container: Container): ViewPorts['withOp'] =>
+  (name, instance, commit, work) => {
+    const id = `view:${name}:${Math.random().toString(36).slice(2)}`;
+    return container.get(parts.effects).run(
+      {
+        instance,
+        operationId: id as OperationId, // no row bears it, so the janitor removes what a crash leaves
+        step: name,
+        key: id,
+        attempt: 1,
+        commit,
+        folder: 'attempt',
+        deadlineMs: VIEW_DEADLINE_MS,
+        signal: ground.stopping,
+        onReport: () => undefined,
+        onOutput: () => undefined,
+      },
+      work,
+    );
+  };

@@ -1,0 +1,181 @@
+import { chmod } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type Config, checkCommonFormat } from '@pipit/config';
+import { type Logger, parseCommitSha } from '@pipit/core';
+import { appendAudit, type PipelineObserver } from '@pipit/pipeline';
+import { createRedactor, createSandbox } from '@pipit/plugin-kit';
+import { composePipeline, type Ground, parts } from './compose-pipeline.js';
+import type { Container } from './container.js';
+import { createApi } from './create-api.js';
+import { defaultDataFolder } from './default-data-folder.js';
+import { createDisposalStack, type DisposalStack } from './disposal-stack.js';
+import { createLogger, type LogLevel } from './machine/logger.js';
+import { type Instances, setupInstances } from './plugins/instances.js';
+import { receiveHook } from './plugins/receive-hook.js';
+import { readHealth, readMetrics } from './read-health.js';
+import { ConfigError, resolveConfig } from './resolve-config.js';
+import type { Runtime } from './runtime.js';
+import type { GivenPlugin, RuntimeConfig } from './runtime-config.js';
+import { openStorage } from './storage.js';
+import { startFileSweep } from './sweep-files.js';
+
+/** How long a stop may take before what is under way is left to the next start. */
+const STOP_DEADLINE_MS = 20_000;
+const DISPOSE_DEADLINE_MS = 5_000;
+
+interface CommonOptions {
+  /** Overrides the config's and the default. */
+  readonly dataFolder?: string;
+  /** What `{ $env }` refers to. Default: the process's environment. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Default `info`. */
+  readonly logLevel?: LogLevel;
+  /** Where log lines go. Default: standard error. */
+  readonly writeLog?: (line: string) => void;
+  /** Told of every boundary of the pipeline; for tests and tracing. */
+  readonly observer?: PipelineObserver;
+}
+
+export type RuntimeOptions<Plugins extends Readonly<Record<string, GivenPlugin>>> = CommonOptions &
+  ({ readonly configFile: string } | { readonly config: RuntimeConfig<Plugins> });
+
+const checkFormats = (config: Config, instances: Instances): void => {
+  const problems = Object.values(config.pipelines).flatMap((pipeline) => {
+    const problem = checkCommonFormat(config, pipeline.name, {
+      packager: instances.kindOf(pipeline.packager.use, 'packager').formats,
+      repository: instances.kindOf(pipeline.repository.use, 'repository').formats,
+      deployer: instances.kindOf(pipeline.deployer.use, 'deployer').formats,
+    });
+    return problem === undefined ? [] : [problem];
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+};
+
+const prepareGround = async (
+  options: CommonOptions,
+  config: Config,
+  given: { readonly logger: Logger; readonly redactor: Ground['redactor']; readonly stopping: AbortSignal },
+  disposal: DisposalStack,
+): Promise<Ground> => {
+  const { logger, redactor, stopping } = given;
+  const dataFolder = options.dataFolder ?? config.dataFolder ?? defaultDataFolder(options.environment ?? process.env);
+  const storage = await openStorage({ config, dataFolder, logger, signal: stopping }, disposal);
+  const sandbox = await createSandbox({
+    hidden: [storage.folder.folder],
+    readable: [dirname(process.execPath)],
+    trusted: config.trustRepositories,
+    signal: stopping,
+  });
+  // Without namespaces, confined code has to pass through this folder to reach its own.
+  if (sandbox.mode === 'user') await chmod(storage.folder.folder, 0o711);
+  const { host, port, publicUrl } = config.server;
+  const base = publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const hookUrlOf = (instance: string): string => `${base}/hooks/${instance}`;
+  const instances = await setupInstances({ config, instanceFolder: storage.folder.instance, logger, sandbox, hookUrlOf });
+  disposal.push('plugins', () => instances.dispose(DISPOSE_DEADLINE_MS));
+  checkFormats(config, instances);
+  return { config, storage, instances, sandbox, redactor, logger, observer: options.observer ?? {}, hookUrlOf, stopping };
+};
+
+/**
+ * Composes a pipit from one config, a file or an object. Nothing is under way until {@link Runtime.start}.
+ *
+ * @throws ConfigError with every problem of the config; PluginErrors of the data folder, the database, the sandbox and the plugins' setup
+ */
+export const createRuntime = async <const Plugins extends Readonly<Record<string, GivenPlugin>>>(
+  options: RuntimeOptions<Plugins>,
+): Promise<Runtime> => {
+  const redactor = createRedactor();
+  const environment = options.environment ?? process.env;
+  const writeLog = options.writeLog ?? ((line: string) => process.stderr.write(line));
+  const logger = createLogger({ level: options.logLevel ?? 'info', redactor, write: writeLog });
+  const { config, warnings } = await resolveConfig('configFile' in options ? options : { config: options.config }, {
+    environment,
+    redactor,
+  });
+  for (const warning of warnings) logger.warn({ file: warning.file, line: warning.line, code: warning.code }, warning.message);
+  const stopping = new AbortController();
+  const disposal = createDisposalStack(logger);
+  try {
+    const ground = await prepareGround(options, config, { logger, redactor, stopping: stopping.signal }, disposal);
+    const container = composePipeline(ground);
+    const firstToken = await container.get(parts.tokens).ensure();
+    if (firstToken !== undefined) redactor.register(firstToken);
+    return buildRuntime(ground, container, disposal, stopping, firstToken);
+  } catch (error) {
+    await disposal.dispose();
+    throw error;
+  }
+};
+
+const buildRuntime = (
+  ground: Ground,
+  container: Container,
+  disposal: DisposalStack,
+  stopping: AbortController,
+  firstToken: string | undefined,
+): Runtime => {
+  const { storage, config, instances, logger } = ground;
+  const { records, engine, lock, folder } = storage;
+  let stopped: Promise<void> | undefined;
+
+  const drain = async (deadlineMs: number): Promise<void> => {
+    await container.get(parts.poller).stop();
+    await container.get(parts.conductor).stop();
+    stopping.abort();
+    await engine.stop(deadlineMs);
+  };
+
+  return {
+    config,
+    dataFolder: folder.folder,
+    firstToken,
+    start: async () => {
+      await container.get(parts.quarantine).check();
+      disposal.push('file sweep', startFileSweep(storage, logger));
+      await engine.start(container.get(parts.codes));
+      container.get(parts.conductor).start();
+      container.get(parts.poller).start();
+    },
+    stop: ({ deadlineMs = STOP_DEADLINE_MS } = {}) => {
+      stopped ??= (async () => {
+        await drain(deadlineMs).catch((error: unknown) => logger.warn({ error }, 'Not drained cleanly'));
+        await disposal.dispose();
+      })();
+      return stopped;
+    },
+    receive: (instance, request) =>
+      receiveHook({ instances, intake: container.get(parts.intake), logger, signal: stopping.signal }, instance, request),
+    submit: async ({ repository, ref, sha, before, author, key }, actor) => {
+      const parsed = sha === null ? null : parseCommitSha(sha);
+      const event = {
+        key: key ?? `submit:${repository.id}:${ref}:${before ?? ''}:${sha ?? ''}`,
+        repository,
+        ref,
+        sha: parsed,
+        ...(before === undefined ? {} : { before: parseCommitSha(before) }),
+        ...(author === undefined ? {} : { author }),
+      };
+      const pipeline = Object.values(config.pipelines)[0];
+      return container
+        .get(parts.intake)
+        .accept({ instance: pipeline?.trigger.use ?? 'library', actor, inbound: { type: 'change', event } });
+    },
+    api: (actor) => createApi(ground, container, actor),
+    health: () => readHealth(() => container.get(parts.quarantine).read(), stopping.signal.aborted),
+    checkToken: (token) => container.get(parts.tokens).check(token),
+    recordRefusal: async ({ instance, remoteAddress, code, message }) => {
+      await records.transaction((transaction) =>
+        appendAudit(transaction, {
+          at: new Date(),
+          actor: { name: instance, origin: remoteAddress },
+          action: 'hook.refuse',
+          subject: instance,
+          detail: { code, message },
+        }),
+      );
+    },
+    announce: (url) => lock.recordUrl(url),
+    readMetrics: () => readMetrics(records),
+  };
+};
