@@ -79,8 +79,12 @@ const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): M
       return { type: 'none' };
     case 'succeeded':
       return { type: 'complete', stage, releaseLock: false };
-    case 'cancelled':
-      return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy ?? 'pipit'}` };
+    case 'cancelled': {
+      const { cancelRequestedBy } = view.run;
+      // Somebody may have stopped the build in the CI itself: then its reason is the one that explains the end.
+      const reason = cancelRequestedBy === null ? sentence(errorOf(operation)) : `Cancelled by ${cancelRequestedBy}`;
+      return { type: 'end', outcome: 'cancelled', reason };
+    }
     case 'failed':
       return { type: 'end', outcome: 'failed', reason: sentence(errorOf(operation)) };
   }
