@@ -53,13 +53,12 @@ export const parseCommitSha = parser<CommitSha>({
   expected: '40 or 64 lower-case hexadecimal characters',
   maxLength: 64,
 });
-/** Source: git-check-ref-format(1). */
+/** Source: git-check-ref-format(1), which would allow quotes, odd spaces and characters that turn the direction of what is shown. */
 export const parseRefName = parser<RefName>({
   what: 'git ref',
   code: 'INVALID_REF',
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
-  pattern: /^refs\/(?!.*(?:\/\.|\.\.|\/\/|@\{|\.lock(?:\/|$)|\/$|\.$))[^\x00-\x20\x7f~^:?*[\\]+$/,
-  expected: 'a full ref such as refs/heads/main',
+  pattern: /^refs\/(?!.*(?:\/\.|\.\.|\/\/|@\{|\.lock(?:\/|$)|\/$|\.$))[^\s\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069~^:?*[\\'"`]+$/u,
+  expected: 'a full ref such as refs/heads/main, without spaces and quotes',
   maxLength: 1024,
 });
 /** Source: Debian Policy 5.6.1 (package names), which is also a safe folder, tag and DNS-like name. */
