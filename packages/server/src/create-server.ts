@@ -1,0 +1,213 @@
+import type { Clock, Logger } from '@pipit/core';
+import { PluginError } from '@pipit/core';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { validatorCompiler } from 'fastify-type-provider-zod';
+import { createDrain } from './drain.js';
+import { answerError } from './error-answer.js';
+import { rememberRoutes } from './known-routes.js';
+import { isLoopback, urlOf } from './listening-address.js';
+import { createMetrics } from './metrics.js';
+import { describeApi } from './openapi.js';
+import { createRefusalLog } from './refusal-log.js';
+import { CHANGES_ROUTE, changeRoutes } from './routes/change-routes.js';
+import { commandRoutes } from './routes/command-routes.js';
+import { hookRoutes } from './routes/hook-routes.js';
+import { probeRoutes } from './routes/probe-routes.js';
+import { readRoutes } from './routes/read-routes.js';
+import type { RouteContext } from './routes/route-context.js';
+import { SECURITY_HEADERS } from './security-headers.js';
+import type { ServedRuntime } from './served-runtime.js';
+
+export interface ServerOptions {
+  /** Neither started nor stopped by the server. */
+  readonly runtime: ServedRuntime;
+  /** Default `127.0.0.1`: reading needs no token, so only this machine may. Another one is warned of in the log. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly logger: Logger;
+  /** Pipit's own, for `/healthz` and `/openapi.json`. */
+  readonly version: string;
+  readonly clock: Clock;
+  /** Addresses of reverse proxies whose `X-Forwarded-For` is believed; none by default. */
+  readonly trustedProxies?: readonly string[];
+  /** Milliseconds between two signs of life on a live stream; default 15,000. */
+  readonly heartbeatMs?: number;
+}
+
+export interface Server {
+  /**
+   * Opens the port and announces the address to the runtime. Throws a PluginError `SERVER_PORT_TAKEN` or `SERVER_CANNOT_LISTEN`.
+   *
+   * @returns where it is reached from this machine
+   */
+  listen(): Promise<{ readonly url: string }>;
+  /** Refuses new work with 503 (`/readyz` too) and ends live streams, but keeps the port: for a load balancer to notice before {@link close}. */
+  drain(): void;
+  /**
+   * Drains, closes the port, answers what is under way, and cuts what is left at the deadline (default 10,000 ms). Safe to call twice.
+   * Close the server before the runtime is stopped.
+   */
+  close(options?: { readonly deadlineMs?: number }): Promise<void>;
+  /** The fastify application, for `inject` and for further routes before `listen`. */
+  readonly app: FastifyInstance;
+}
+
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_HEARTBEAT_MS = 15_000;
+const DEFAULT_CLOSE_MS = 10_000;
+/** The whole request; 25 MiB in it is 1.8 Mbit/s. */
+const REQUEST_TIMEOUT_MS = 120_000;
+const HEADERS_TIMEOUT_MS = 20_000;
+/** Longer than any name that the API takes, so that a longer one is told so and not called unknown. */
+const MAX_PARAM_LENGTH = 500;
+const SUMMARIZE_EVERY_MS = 15_000;
+
+const listenError = (cause: unknown, where: string): PluginError => {
+  const taken = typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'EADDRINUSE';
+  if (taken)
+    return new PluginError({
+      code: 'SERVER_PORT_TAKEN',
+      message: `Something else listens on ${where}`,
+      hint: 'Stop it, or choose another port.',
+      recovery: 'stop',
+      cause,
+    });
+  return new PluginError({
+    code: 'SERVER_CANNOT_LISTEN',
+    message: `Cannot listen on ${where}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    hint: 'Choose an address of this machine, and a port above 1023 unless pipit may use lower ones.',
+    recovery: 'stop',
+    cause,
+  });
+};
+
+/** Serves a runtime over HTTP: webhooks in, API, live events, probes, metrics. It does nothing before `listen`. */
+export const createServer = ({
+  runtime,
+  host = DEFAULT_HOST,
+  port,
+  logger,
+  version,
+  clock,
+  trustedProxies = [],
+  heartbeatMs = DEFAULT_HEARTBEAT_MS,
+}: ServerOptions): Server => {
+  const drain = createDrain();
+  const metrics = createMetrics({ runtime, logger });
+  const refusals = createRefusalLog({ record: (refusal) => runtime.recordRefusal(refusal), clock, logger });
+  const context: RouteContext = { runtime, logger, clock, version, drain, refusals, metrics, heartbeatMs };
+  const startedAt = clock.now().getTime().toString(36);
+  let requests = 0;
+
+  const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { status, headers, body, unexpected } = answerError(error, request.id);
+    if (unexpected)
+      logger.error({ err: error, requestId: request.id, method: request.method, route: request.routeOptions.url }, 'A request broke');
+    return reply.code(status).headers(headers).type('application/json; charset=utf-8').serializer(JSON.stringify).send(body);
+  };
+
+  const app = Fastify({
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
+    exposeHeadRoutes: false,
+    // While closing, our own hooks answer: in our shape, and the probes still.
+    return503OnClosing: false,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    genReqId: () => `${startedAt}-${++requests}`,
+    frameworkErrors: (error, request, reply) => {
+      sendError(error, request, reply);
+    },
+    clientErrorHandler: (error, socket) => {
+      if (socket.writable && 'code' in error && error.code !== 'ECONNRESET') {
+        const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+        const body = JSON.stringify(
+          tooSlow
+            ? { error: { code: 'REQUEST_TOO_SLOW', message: 'The request did not arrive in time' } }
+            : { error: { code: 'REQUEST_MALFORMED', message: 'The request is not well-formed HTTP' } },
+        );
+        const status = tooSlow ? '408 Request Timeout' : '400 Bad Request';
+        socket.write(
+          `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+        );
+      }
+      socket.destroy(error);
+    },
+  });
+
+  app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers describe; what is answered comes typed out of the runtime and is not checked a second time.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  const routeError = rememberRoutes(app);
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => sendError(routeError(request.method, request.url.split('?')[0] ?? ''), request, reply));
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers(SECURITY_HEADERS);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // Else a kept-alive connection would hold the closing up to its idle timeout.
+    if (drain.isDraining()) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unmatched';
+    const { method } = request;
+    const status = reply.statusCode;
+    // The pattern and never the path with its query, which may hold a secret.
+    logger.debug({ requestId: request.id, method, route, status, ms: Math.round(reply.elapsedTime) }, 'Answered');
+    // A live stream lasts as long as its reader likes; its time would say nothing.
+    if (route !== CHANGES_ROUTE || status !== 200) metrics.observeRequest({ method, route, status, seconds: reply.elapsedTime / 1000 });
+  });
+
+  describeApi(app, version);
+  app.register(hookRoutes(context));
+  app.register(readRoutes(context));
+  app.register(changeRoutes(context));
+  app.register(commandRoutes(context));
+  app.register(probeRoutes(context));
+  app.register(async (scope) => {
+    scope.get('/openapi.json', { schema: { hide: true } }, async () => scope.swagger());
+  });
+
+  const summarizing = setInterval(() => void refusals.summarize(), SUMMARIZE_EVERY_MS);
+  summarizing.unref();
+
+  let closing: Promise<void> | undefined;
+  const closeOnce = async (deadlineMs: number): Promise<void> => {
+    drain.begin();
+    const cut = setTimeout(() => {
+      logger.warn({ deadlineMs }, 'Requests under way were cut off at the deadline');
+      app.server.closeAllConnections();
+    }, deadlineMs);
+    try {
+      await app.close();
+    } finally {
+      clearTimeout(cut);
+      clearInterval(summarizing);
+      metrics.dispose();
+    }
+    await refusals.summarize({ force: true });
+  };
+
+  return {
+    app,
+    listen: async () => {
+      try {
+        await app.listen({ host, port });
+      } catch (error) {
+        throw listenError(error, `${host}:${port}`);
+      }
+      const url = urlOf(app.server.address(), host);
+      if (!isLoopback(host))
+        logger.warn({ host }, 'Listening beyond this machine: everybody who reaches this address may read; only changes need a token');
+      await runtime.announce(url);
+      logger.info({ url }, 'Listening');
+      return { url };
+    },
+    drain: () => drain.begin(),
+    close: ({ deadlineMs = DEFAULT_CLOSE_MS } = {}) => {
+      closing ??= closeOnce(deadlineMs);
+      return closing;
+    },
+  };
+};

@@ -1,0 +1,123 @@
+import type { Api, AppView, Finding, HostView, LogView, Page, PlanView, RunDetail } from '@pipit/runtime';
+import { z } from 'zod';
+import { errorRecord, healthFindingShape, hostReport } from './domain-schemas.js';
+import { branded, labels, named } from './primitive-schemas.js';
+import { operation, type RunRow, rollout, run } from './row-schemas.js';
+
+/** Rows of a list, newest first, and what to give as `before` for the following page. */
+export const pageOf = <Row>(row: z.ZodType<Row>): z.ZodType<Page<Row>> => z.object({ rows: z.array(row), next: z.string().nullable() });
+
+const ring = z.object({
+  ring: z.string(),
+  version: z.string().nullable(),
+  commit: z.string().nullable(),
+  state: z.enum(['empty', 'rolling-out', 'verified', 'failed']),
+  sequence: z.number(),
+  since: z.string().nullable(),
+  behindBy: z.number(),
+});
+
+export const app: z.ZodType<AppView> = named(
+  'App',
+  z.object({
+    app: branded<AppView['app']>(),
+    repositoryId: z.string(),
+    repositoryName: z.string(),
+    pipeline: z.string(),
+    ref: branded<AppView['ref']>(),
+    createdAt: z.string(),
+    role: z.string(),
+    rings: z.array(ring),
+    latestRun: run.nullable(),
+  }),
+);
+
+export const runDetail: z.ZodType<RunDetail> = named(
+  'RunDetail',
+  z.object({
+    run,
+    stages: z.array(
+      z.object({
+        name: z.string(),
+        kind: z.enum(['operation', 'rollout', 'bake', 'promotion', 'rollback']),
+        state: z.enum(['done', 'running', 'waiting', 'failed', 'skipped', 'pending']),
+      }),
+    ),
+    operations: z.array(operation),
+    rollouts: z.array(rollout),
+  }),
+);
+
+export const logView: z.ZodType<LogView> = named(
+  'Log',
+  z.object({
+    operations: z.array(
+      z.object({
+        operationId: z.string(),
+        stage: z.string(),
+        truncated: z.boolean(),
+        pieces: z.array(z.object({ sequence: z.number(), at: z.string(), text: z.string(), step: z.string() })),
+      }),
+    ),
+  }),
+);
+
+export const host: z.ZodType<HostView> = named(
+  'Host',
+  z.object({
+    ring: z.string(),
+    hostId: z.string(),
+    address: z.string(),
+    available: z.boolean(),
+    reason: z.string().nullable(),
+    attributes: labels,
+    advertised: z.object({ version: z.string(), sequence: z.number() }).nullable(),
+    report: hostReport.nullable(),
+    converged: z.boolean(),
+  }),
+);
+
+export const plan: z.ZodType<PlanView> = named(
+  'Plan',
+  z.object({
+    app: z.string(),
+    pipeline: z.string(),
+    commit: z.string(),
+    version: z.string(),
+    published: z.boolean(),
+    stages: z.array(z.object({ name: z.string(), what: z.string() })),
+    rings: z.array(
+      z.object({
+        ring: z.string(),
+        runs: z.string().nullable(),
+        hosts: z.array(z.object({ id: z.string(), available: z.boolean() })),
+      }),
+    ),
+    problems: z.array(errorRecord),
+  }),
+);
+
+export const finding: z.ZodType<Finding> = named('Finding', z.object({ instance: z.string(), ...healthFindingShape }));
+
+type Promoted = Awaited<ReturnType<Api['promote']>>;
+
+/** A promotion and a rollback answer alike: the run that does it, the ring, and what the ring gets. */
+export const begun: z.ZodType<Promoted> = named(
+  'Begun',
+  z.object({
+    runId: branded<RunRow['id']>(),
+    ring: branded<Promoted['ring']>(),
+    version: branded<Promoted['version']>(),
+  }),
+);
+
+export const cancelled = named('CancelRequested', z.object({ runId: z.string() }));
+
+type Reconciled = Awaited<ReturnType<Api['reconcile']>>;
+
+export const reconciled: z.ZodType<Reconciled> = named(
+  'Reconciled',
+  z.object({ rings: z.array(z.object({ ring: z.string(), sequence: z.number() })) }),
+);
+
+export const errorBody = named('Error', z.object({ error: errorRecord }));
