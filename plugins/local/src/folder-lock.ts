@@ -1,5 +1,5 @@
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PluginError } from '@pipit/core';
 
@@ -43,6 +43,7 @@ const acquire = async ({ path, signal, waitMs = DEFAULT_WAIT_MS }: FolderLockOpt
       try {
         // A hard link is made or not: nobody ever sees a lock without its owner in it.
         await link(claim, path);
+        await sweepClaims(path);
         return;
       } catch (thrown) {
         if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) throw thrown;
@@ -61,6 +62,17 @@ const acquire = async ({ path, signal, waitMs = DEFAULT_WAIT_MS }: FolderLockOpt
     }
   } finally {
     await rm(claim, { force: true });
+  }
+};
+
+/** Removes the claims of processes that were killed while they waited. */
+const sweepClaims = async (path: string): Promise<void> => {
+  const prefix = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.slice(prefix.length);
+    if (!name.startsWith(prefix) || !/^\d+$/.test(pid) || pid === String(process.pid)) continue;
+    const owner = await readFile(join(dirname(path), name), 'utf8').catch(() => '');
+    if (!(await isHeld(owner)) && (await startTimeOf(pid)) === undefined) await rm(join(dirname(path), name), { force: true });
   }
 };
 
