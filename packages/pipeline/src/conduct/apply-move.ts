@@ -1,4 +1,4 @@
-import { assertNever, type Json } from '@pipit/core';
+import { assertNever, type Json, type RingName } from '@pipit/core';
 import { appendAudit, PIPIT_ACTOR } from '../audit.js';
 import { OPERATION_VERSIONS } from '../operations/operation-codes.js';
 import type { RecordsTransaction } from '../ports/records.js';
@@ -82,6 +82,17 @@ const supersedeWaiting = async (transaction: RecordsTransaction, run: RunRow, at
   }
 };
 
+/** A promotion that a person asked for is on the trail already; one that the policy lets through is pipit's own act. */
+const auditAutomaticPromotion = async (
+  transaction: RecordsTransaction,
+  { run, promotions, now }: RunView,
+  ring: RingName,
+): Promise<void> => {
+  if (promotions.some((each) => each.ring === ring)) return;
+  const detail = { ring, version: run.version, why: 'its promotion is automatic' };
+  await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.promote', subject: run.id, detail });
+};
+
 /** Stores a move. Everything it says becomes true in the one transaction. */
 export const applyMove = async (transaction: RecordsTransaction, view: RunView, move: Move): Promise<Applied> => {
   const { run, now } = view;
@@ -117,6 +128,7 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
         stage: move.stage.name,
         completedStages: [...run.completedStages, move.stage.name],
       });
+      if (move.stage.kind === 'promotion') await auditAutomaticPromotion(transaction, view, move.stage.ring);
       return { again: true, wake: move.releaseLock ? await releaseLock(transaction, run) : [] };
     }
     case 'lock': {
