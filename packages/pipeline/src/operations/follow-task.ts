@@ -3,7 +3,7 @@ import { OperationInterrupted } from '../ports/engine.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
 import type { EffectOptions, StepTools } from './run-step.js';
-import { StepFailed } from './step-failed.js';
+import { errorRecordOf, StepFailed } from './step-failed.js';
 
 /** How often a task that answers at once is asked: soon at first, then seldom. */
 const POLL = { firstMs: 100, longestMs: 5_000 } as const;
@@ -60,7 +60,9 @@ export const followTask = async <Request, Result>(
     } catch (thrown) {
       failures += 1;
       if (tools.signal.aborted) throw new OperationInterrupted();
-      if (recoveryOf(thrown) === 'stop' || failures >= MAX_FAILURES_IN_A_ROW) throw thrown;
+      if (recoveryOf(thrown) === 'stop') throw thrown;
+      // Final: were the step tried again, the outage would be waited for six times over.
+      if (failures >= MAX_FAILURES_IN_A_ROW) throw new StepFailed(errorRecordOf(thrown));
       tools.report(
         `${options.effect.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
       );
