@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@pipit/core';
+import { askDatabase } from './connect.js';
+import type { Served } from './launch.js';
+import { findPostmaster, isRunning, stopPostmaster } from './postmaster.js';
+
+const ANSWER_WITHIN_MS = 10_000;
+const ATTEMPT_MS = 2_000;
+/** How often a process that is not our child is looked at. */
+const WATCH_MS = 250;
+
+/**
+ * Looks for the PostgreSQL that a killed pipit left running on this cluster. One that answers and is of our version is adopted;
+ * any other is stopped cleanly.
+ */
+export const adoptPostgres = async (options: {
+  readonly cluster: string;
+  /** As `postgres --version` names it. */
+  readonly version: string;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal;
+}): Promise<Served | undefined> => {
+  const { cluster, version, logger, signal } = options;
+  const found = await findPostmaster(cluster);
+  if (!found) return undefined;
+  const { pid, started } = found;
+  for (let waitedMs = 0; waitedMs < ANSWER_WITHIN_MS && (await isRunning(found)); waitedMs += ATTEMPT_MS) {
+    signal?.throwIfAborted();
+    // Read again: the socket's folder is written a little after the pid.
+    const socketFolder = (await findPostmaster(cluster))?.socketFolder ?? '';
+    const answer =
+      socketFolder === ''
+        ? undefined
+        : await askDatabase({ socketFolder, database: 'postgres', sql: 'show server_version', withinMs: ATTEMPT_MS });
+    if (answer?.[0]?.server_version === version) {
+      logger.info({ pid }, 'Adopted the database of an earlier process');
+      return { pid, started, socketFolder, ended: watch({ pid, started }) };
+    }
+    if (answer) break; // another version: pipit was upgraded
+    await sleep(200, undefined, signal ? { signal } : {});
+  }
+  logger.warn({ pid }, 'Stopping a database that cannot be adopted');
+  await stopPostmaster(found, 20_000);
+  return undefined;
+};
+
+const watch = async (process: { pid: number; started: string }): Promise<void> => {
+  while (await isRunning(process)) await sleep(WATCH_MS, undefined, { ref: false });
+};

@@ -1,0 +1,180 @@
+import { chown, mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Logger, PluginError } from '@pipit/core';
+import { adoptPostgres } from './adopt.js';
+import { DATABASE_NAME, prepareCluster } from './cluster.js';
+import { askDatabase } from './connect.js';
+import { type LaunchOptions, launchPostgres, type Served } from './launch.js';
+import { stopPostmaster } from './postmaster.js';
+import { requireReachable } from './reachable-folder.js';
+import { findServerBinaries } from './server-binaries.js';
+import { type ServerUser, serverUser } from './server-user.js';
+import { prepareSocketFolder, removeSocketFolder } from './socket-folder.js';
+
+export interface EmbeddedPostgresOptions {
+  /** A folder that `prepareDataFolder` made and `lockDataFolder` holds. */
+  readonly dataFolder: string;
+  /** Who the database's processes are. Default: ourselves; as root, the owner of the cluster or the system user `pipit-postgres`. */
+  readonly user?: ServerUser;
+  readonly logger: Logger;
+  /** Ends the start; afterwards there is `stop`. */
+  readonly signal?: AbortSignal;
+  /** Where programs are copied to that the database's user could not reach. Default `/var/cache/pipit` for root, else inside the data folder. */
+  readonly sharedFolder?: string;
+}
+
+export interface EmbeddedPostgres {
+  readonly socketFolder: string;
+  readonly connection: { readonly host: string; readonly user: string; readonly database: string };
+  /** The same as a URL, for libraries that want one. */
+  readonly url: string;
+  /** The postmaster's; another one after a restart. */
+  readonly pid: number;
+  /** Whether it was running already, left by a killed process. */
+  readonly adopted: boolean;
+  /** Told after the database died and runs again. */
+  onRestart(callback: (pid: number) => void): void;
+  /** Told once when it has ended for good: without an error after `stop`, with `DATABASE_KEEPS_EXITING` when it cannot be kept running. */
+  onExit(callback: (error: PluginError | undefined) => void): void;
+  /** A fast shutdown, forced after `withinMs` (default 20 s). */
+  stop(options?: { readonly withinMs?: number }): Promise<void>;
+}
+
+/** Tries in a row before a dying database is given up; the count begins anew once it has run for a while. */
+const MAX_RESTARTS = 8;
+const FIRST_BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 2_000;
+const STABLE_AFTER_MS = 60_000;
+
+/**
+ * Runs PostgreSQL from its npm binaries as a supervised process on a Unix socket, which only its own user (and root) can reach.
+ * Made on the first start; adopted when a killed pipit left it running; started again when it dies.
+ *
+ * @throws PluginError `DATABASE_BINARIES_UNUSABLE`, `DATABASE_FOLDER_UNREACHABLE`, `DATABASE_INIT_FAILED`, `DATABASE_START_FAILED`,
+ * `DATABASE_USER_NOT_MADE`, `DATABASE_VERSION_MISMATCH` (all stop)
+ */
+export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> => {
+  const { logger, signal } = options;
+  const postgresFolder = join(resolve(options.dataFolder), 'postgres');
+  const cluster = join(postgresFolder, 'data');
+  await mkdir(postgresFolder, { recursive: true, mode: 0o700 });
+  const user = options.user ?? (await serverUser(cluster));
+  if (user && process.getuid?.() === 0) await chown(postgresFolder, user.uid, user.gid);
+  await requireReachable(postgresFolder, user);
+  const sharedFolder = options.sharedFolder ?? (process.getuid?.() === 0 ? '/var/cache/pipit' : join(postgresFolder, 'programs'));
+  const binaries = await findServerBinaries({ user, sharedFolder });
+  await prepareCluster({ cluster, binaries, user, logger, ...(signal ? { signal } : {}) });
+
+  const adopted = await adoptPostgres({ cluster, version: binaries.version, logger, ...(signal ? { signal } : {}) });
+  const launch = async (socketFolder: string, extra: Pick<LaunchOptions, 'signal'> = {}): Promise<Served> =>
+    launchPostgres({ postgresFolder, cluster, socketFolder, binaries, user, ...extra });
+  const served = adopted ?? (await launch(await prepareSocketFolder(postgresFolder, user), signal ? { signal } : {}));
+  await makeDatabase(served.socketFolder);
+  return supervise({
+    served,
+    adopted: adopted !== undefined,
+    logger,
+    launch,
+    clean: () => removeSocketFolder(postgresFolder, served.socketFolder),
+  });
+};
+
+const makeDatabase = async (socketFolder: string): Promise<void> => {
+  const ask = (sql: string) => askDatabase({ socketFolder, database: 'postgres', sql, withinMs: 30_000 });
+  const exists = async (): Promise<boolean> => (await ask(`select 1 from pg_database where datname = '${DATABASE_NAME}'`))?.length === 1;
+  if (await exists()) return;
+  await ask(`create database ${DATABASE_NAME}`);
+  if (await exists()) return;
+  throw new PluginError({
+    code: 'DATABASE_START_FAILED',
+    message: `The embedded PostgreSQL runs, but its database ${DATABASE_NAME} could not be made`,
+    hint: 'Read server.log in the data folder. Is the disk full?',
+    recovery: 'stop',
+  });
+};
+
+interface Supervised {
+  readonly served: Served;
+  readonly adopted: boolean;
+  readonly logger: Logger;
+  launch(socketFolder: string): Promise<Served>;
+  clean(): Promise<void>;
+}
+
+const supervise = ({ served: first, adopted, logger, launch, clean }: Supervised): EmbeddedPostgres => {
+  const { socketFolder } = first;
+  const restartCallbacks: ((pid: number) => void)[] = [];
+  const exitCallbacks: ((error: PluginError | undefined) => void)[] = [];
+  const stopping = new AbortController();
+  let current = first;
+
+  const startAgain = async (tries: number): Promise<Served | undefined> => {
+    for (let attempt = tries; attempt < MAX_RESTARTS && !stopping.signal.aborted; attempt += 1) {
+      const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, LONGEST_BACKOFF_MS);
+      await sleep(backoffMs, undefined, { signal: stopping.signal, ref: false }).catch(() => undefined);
+      if (stopping.signal.aborted) return undefined;
+      try {
+        return await launch(socketFolder);
+      } catch (error) {
+        logger.warn({ error, attempt }, 'The database did not start again');
+      }
+    }
+    return undefined;
+  };
+
+  const watch = async (): Promise<PluginError | undefined> => {
+    let tries = 0;
+    for (;;) {
+      let isStable = false;
+      const stable = setTimeout(() => {
+        isStable = true;
+      }, STABLE_AFTER_MS);
+      stable.unref();
+      await current.ended;
+      clearTimeout(stable);
+      if (stopping.signal.aborted) return undefined;
+      logger.error({ pid: current.pid }, 'The database ended by itself; starting it again');
+      tries = isStable ? 0 : tries;
+      const again = await startAgain(tries);
+      if (stopping.signal.aborted) {
+        if (again) await stopPostmaster(again, 5_000);
+        return undefined;
+      }
+      if (!again)
+        return new PluginError({
+          code: 'DATABASE_KEEPS_EXITING',
+          message: `The embedded PostgreSQL ended ${MAX_RESTARTS} times in a row and is not started again`,
+          hint: 'Read server.log in the postgres folder of the data folder; free memory or disk, then start pipit again.',
+          recovery: 'stop',
+        });
+      tries += 1;
+      current = again;
+      for (const callback of restartCallbacks) callback(again.pid);
+    }
+  };
+
+  const watched = watch();
+  watched.then((error) => {
+    for (const callback of exitCallbacks) callback(error);
+  });
+
+  return {
+    socketFolder,
+    connection: { host: socketFolder, user: DATABASE_NAME, database: DATABASE_NAME },
+    url: `postgresql://${DATABASE_NAME}@localhost/${DATABASE_NAME}?host=${encodeURIComponent(socketFolder)}`,
+    get pid() {
+      return current.pid;
+    },
+    adopted,
+    onRestart: (callback) => void restartCallbacks.push(callback),
+    onExit: (callback) => void exitCallbacks.push(callback),
+    stop: async ({ withinMs = 20_000 } = {}) => {
+      stopping.abort();
+      const how = await stopPostmaster(current, withinMs);
+      if (how === 'forced') logger.warn({ pid: current.pid }, 'The database had to be stopped by force; it recovers at its next start');
+      await watched;
+      await clean();
+    },
+  };
+};

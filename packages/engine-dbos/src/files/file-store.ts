@@ -1,0 +1,170 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { lstatSync, unlinkSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Clock, type Digest, type FileStore, PluginError, parseDigest, type StoredFile } from '@pipit/core';
+
+export interface Sweep {
+  /** Whether something still refers to these bytes. */
+  readonly keep: (digest: Digest) => boolean | Promise<boolean>;
+  /** Younger files stay, whatever `keep` says: their row may not be written yet. Milliseconds. */
+  readonly olderThanMs: number;
+}
+
+export interface FolderFileStore extends FileStore {
+  /** Removes files that nothing refers to, and what killed writers left. */
+  sweep(options: Sweep): Promise<{ readonly removedFiles: number; readonly freedBytes: number }>;
+}
+
+const HEX_NAME = /^[0-9a-f]{64}$/;
+const READ_BYTES = 256 * 1024;
+
+const syncFolder = async (folder: string): Promise<void> => {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+/** Like readdir, with nothing in a folder that is not there. */
+const namesIn = (folder: string): Promise<readonly string[]> =>
+  readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+
+const writeAll = async (file: FileHandle, content: AsyncIterable<Uint8Array>): Promise<StoredFile> => {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of content) {
+    hash.update(chunk);
+    size += chunk.byteLength;
+    for (let written = 0; written < chunk.byteLength; ) written += (await file.write(chunk, written)).bytesWritten;
+  }
+  await file.sync();
+  return { sha256: parseDigest(`sha256:${hash.digest('hex')}`), size };
+};
+
+/**
+ * Bytes by digest in a folder: `ab/cd/<64 hex>`, written to `tmp/` first and renamed when they are on the disk.
+ * Equal bytes are kept once. Several processes may use one folder.
+ */
+export const createFileStore = ({ folder, clock }: { readonly folder: string; readonly clock: Clock }): FolderFileStore => {
+  const temporary = join(folder, 'tmp');
+  const writing = new Set<string>();
+  /** Digests that a `put` is about to return: `sweep` leaves them alone. */
+  const arriving = new Map<string, number>();
+  const pathOf = (digest: Digest): string => {
+    const hex = parseDigest(digest).slice('sha256:'.length);
+    return join(folder, hex.slice(0, 2), hex.slice(2, 4), hex);
+  };
+
+  const settle = async (from: string, stored: StoredFile): Promise<void> => {
+    const target = pathOf(stored.sha256);
+    const now = clock.now();
+    arriving.set(target, (arriving.get(target) ?? 0) + 1);
+    try {
+      await utimes(from, now, now);
+      await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+      // Equal bytes are renamed over the old ones and not dropped: that renews the time a sweep goes by, and heals damaged bytes.
+      await rename(from, target);
+      await syncFolder(dirname(target));
+      await syncFolder(dirname(dirname(target)));
+      await syncFolder(folder);
+    } finally {
+      const others = (arriving.get(target) ?? 1) - 1;
+      if (others === 0) arriving.delete(target);
+      else arriving.set(target, others);
+    }
+  };
+
+  /** Asked and done without an await in between, so that a `put` of this process cannot come between. */
+  const removeIfOld = (path: string, before: number): number | undefined => {
+    if (arriving.has(path) || writing.has(path)) return undefined;
+    try {
+      const entry = lstatSync(path);
+      if (entry.mtimeMs > before) return undefined;
+      unlinkSync(path);
+      return entry.size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined; // another replica's sweep was quicker
+      throw error;
+    }
+  };
+
+  return {
+    put: async (content) => {
+      await mkdir(temporary, { recursive: true, mode: 0o700 });
+      const path = join(temporary, randomUUID());
+      writing.add(path);
+      try {
+        const file = await open(path, 'wx', 0o600);
+        const stored = await writeAll(file, content).finally(() => file.close());
+        await settle(path, stored);
+        return stored;
+      } finally {
+        writing.delete(path);
+        await rm(path, { force: true });
+      }
+    },
+
+    get: (wanted) => readVerified(pathOf, wanted),
+
+    sweep: async ({ keep, olderThanMs }) => {
+      const before = clock.now().getTime() - olderThanMs;
+      let removedFiles = 0;
+      let freedBytes = 0;
+      const remove = (path: string): void => {
+        const bytes = removeIfOld(path, before);
+        if (bytes === undefined) return;
+        removedFiles += 1;
+        freedBytes += bytes;
+      };
+      for (const name of await namesIn(temporary)) remove(join(temporary, name));
+      for (const first of await namesIn(folder)) {
+        if (!/^[0-9a-f]{2}$/.test(first)) continue;
+        for (const second of await namesIn(join(folder, first)))
+          for (const hex of await namesIn(join(folder, first, second)))
+            if (HEX_NAME.test(hex) && !(await keep(parseDigest(`sha256:${hex}`)))) remove(join(folder, first, second, hex));
+      }
+      return { removedFiles, freedBytes };
+    },
+  };
+};
+
+async function* readVerified(pathOf: (digest: Digest) => string, wanted: StoredFile): AsyncGenerator<Uint8Array> {
+  const file = await open(pathOf(wanted.sha256), 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new PluginError({
+      code: 'FILE_NOT_STORED',
+      message: `The file store has no bytes for ${wanted.sha256}`,
+      hint: 'They were removed from the data folder, or belong to another one. Start the run again from its build.',
+      recovery: 'stop',
+    });
+  });
+  try {
+    const hash = createHash('sha256');
+    let size = 0;
+    for (;;) {
+      // A buffer of its own each time: the reader may keep the one before.
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES);
+      if (bytesRead === 0) break;
+      const chunk = buffer.subarray(0, bytesRead);
+      hash.update(chunk);
+      size += bytesRead;
+      yield chunk;
+    }
+    const found = `sha256:${hash.digest('hex')}`;
+    if (found === wanted.sha256 && size === wanted.size) return;
+    throw new PluginError({
+      code: 'FILE_CORRUPT',
+      message: `The file store's bytes for ${wanted.sha256} (${wanted.size} bytes) are now ${found} (${size} bytes)`,
+      hint: 'The disk or somebody changed them. Check the disk, remove the file and start the run again from its build.',
+      recovery: 'stop',
+    });
+  } finally {
+    await file.close();
+  }
+}
