@@ -67,7 +67,7 @@ const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, e
           ? { state: ending.state, result: ending.result, endedAt }
           : { state: ending.state, error: ending.error, endedAt };
       await transaction.update('operations', { id }, changes);
-      if (ending.state !== 'succeeded') await abandonRollout(transaction, id, ending.error.message, endedAt);
+      if (ending.state !== 'succeeded') await abandonRollout(transaction, loaded.operation, ending.error.message, endedAt);
     });
     return null;
   });

@@ -1,7 +1,8 @@
+import type { RingName } from '@pipit/core';
 import { hostStateOf } from '../guard/judge-ring.js';
 import type { PipelineDefinition } from '../ports/parts.js';
 import type { RecordsTransaction } from '../ports/records.js';
-import type { ReleaseRow, RingPolicy, RolloutRow } from '../records/rows.js';
+import type { OperationRow, ReleaseRow, RingPolicy, RolloutRow } from '../records/rows.js';
 import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
 import type { StepTools } from './run-step.js';
@@ -57,16 +58,23 @@ export const verifyRollout = async (
   return { verified: judgement.verified, reason };
 };
 
-/** An unfinished rollout of an operation that failed: the ring may hold half of it, so it counts as failed. */
+/** The rollouts that an operation leaves in doubt when it fails: its own, unfinished; of a watch, the one that it should have judged. */
+const inDoubt = async (transaction: RecordsTransaction, operation: OperationRow): Promise<readonly RolloutRow[]> => {
+  if (operation.type !== 'watch')
+    return (await transaction.list('rollouts', { where: { operationId: operation.id } })).filter((rollout) => rollout.endedAt === null);
+  const { ring } = operation.input as unknown as { ring: RingName }; // what the conductor stored for a watch
+  return transaction.list('rollouts', { where: { runId: operation.runId, ring, purpose: 'forward', state: 'verified' } });
+};
+
+/** What a failed operation leaves in doubt counts as failed: half of a rollout, or a release that nobody watched to the end. */
 export const abandonRollout = async (
   transaction: RecordsTransaction,
-  operationId: RolloutRow['operationId'],
+  operation: OperationRow,
   reason: string,
   at: string,
 ): Promise<void> => {
-  for (const rollout of await transaction.list('rollouts', { where: { operationId } })) {
-    if (rollout.endedAt !== null) continue;
-    await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: at });
+  for (const rollout of await inDoubt(transaction, operation)) {
+    await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: rollout.endedAt ?? at });
     await recordRing(transaction, rollout, 'failed', at);
   }
 };
