@@ -22,6 +22,9 @@ export interface SimulatedBuild {
   inspections: number;
 }
 
+/** Whether a host has a fault: with every release, or with those whose version holds this text. */
+export type HostFault = boolean | string;
+
 export interface SimulatedHost {
   readonly id: string;
   /** Rings whose tag it bears. */
@@ -29,12 +32,12 @@ export interface SimulatedHost {
   architecture: string | undefined;
   reachable: boolean;
   busy: boolean;
-  /** Whatever is installed. */
-  sick: boolean;
+  /** Its health check fails. */
+  sick: HostFault;
   /** The bytes it gets are not those of the repository. */
-  wrongBytes: boolean;
+  wrongBytes: HostFault;
   /** Its installs fail. */
-  broken: boolean;
+  broken: HostFault;
   installed: Receipt | undefined;
   /** Every install that changed it, oldest first. */
   readonly installs: Receipt[];

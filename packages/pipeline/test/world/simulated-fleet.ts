@@ -10,7 +10,7 @@ import {
 } from '@pipit/core';
 import { callOutside } from './call-outside.js';
 import type { Life } from './life.js';
-import type { Outside, SimulatedHost } from './outside.js';
+import type { HostFault, Outside, SimulatedHost } from './outside.js';
 import { ringKey } from './simulated-build.js';
 
 /** Lists hosts by the rings whose tag they bear, available or not. */
@@ -55,8 +55,11 @@ const artifactFor = (request: RolloutRequest<unknown>, host: SimulatedHost): Art
     (each) => host.architecture === undefined || each.architecture === host.architecture || INDEPENDENT.includes(each.architecture),
   );
 
+const has = (fault: HostFault, version: string | undefined): boolean =>
+  typeof fault === 'string' ? (version ?? '').includes(fault) : fault;
+
 const isHealthy = (outside: Outside, host: SimulatedHost): boolean =>
-  !host.sick && outside.plans.get(host.installed?.version ?? '')?.release !== 'unhealthy';
+  !has(host.sick, host.installed?.version) && outside.plans.get(host.installed?.version ?? '')?.release !== 'unhealthy';
 
 const reportOf = (outside: Outside, host: SimulatedHost, checked: boolean): HostReport =>
   host.reachable
@@ -79,13 +82,14 @@ const installOn = (outside: Outside, host: SimulatedHost, request: RolloutReques
   if (artifact === undefined) return failed('SIMULATED_NO_ARTIFACT', `no artifact for ${host.architecture}`);
   if ((host.installed?.sequence ?? 0) > request.sequence)
     return failed('SIMULATED_OLDER', `it has seen rollout ${host.installed?.sequence}`);
-  if (host.broken || outside.plans.get(version)?.release === 'fails to install') return failed('SIMULATED_APT', 'dpkg ended with 1');
+  if (has(host.broken, version) || outside.plans.get(version)?.release === 'fails to install')
+    return failed('SIMULATED_APT', 'dpkg ended with 1');
   const offered = outside.published.find(
     (each) => each.name === artifact.name && each.version === version && each.architecture === artifact.architecture,
   );
   if (offered?.digest !== artifact.digest)
     return failed('SIMULATED_DIGEST', `the repository has ${offered?.digest ?? 'nothing'}, the rollout names ${artifact.digest}`);
-  const digest = host.wrongBytes ? (`sha256:${'0'.repeat(64)}` as const) : artifact.digest;
+  const digest = has(host.wrongBytes, version) ? (`sha256:${'0'.repeat(64)}` as const) : artifact.digest;
   const same = host.installed?.version === version && host.installed.digest === digest && host.installed.sequence === request.sequence;
   if (!same) {
     host.installed = { version, digest, sequence: request.sequence };
