@@ -118,6 +118,16 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     expect(seen.exitCode).not.toBe(0);
   });
 
+  it('shows nothing of a hidden file or socket', async () => {
+    const scene = await makeScene(uid);
+    const given = await look({ ...scene, folder: scene.data }, uid, `cat key; echo read`, { hidden: [join(scene.home, '.ssh')] });
+    expect(given.stdout).toBe(`${MARKER}read\n`);
+    const beside = join(scene.root, 'token');
+    await writeFile(beside, MARKER, { mode: 0o644 });
+    const seen = await look(scene, uid, `cat ${beside}; echo read`, { hidden: [beside, scene.socket] });
+    expect(seen.stdout).toBe('read\n');
+  });
+
   it('passes only the given environment', async () => {
     const scene = await makeScene(uid);
     const seen = await look(scene, uid, 'exec env');

@@ -26,11 +26,6 @@ export const config = z.strictObject({
     .record(z.string().min(1).max(200), repository)
     .describe('The repositories whose pushes start runs, by name, for example acme/web. The last segment is the name of the app.'),
   inventory: absolutePath().describe('The YAML file that lists the hosts and their tags.'),
-  folder: absolutePath()
-    .optional()
-    .describe(
-      "Where hosts, the APT repository and advertised versions are kept. Default: the instance's own folder in pipit's data folder.",
-    ),
   build: z
     .strictObject({
       timeLimit: duration().prefault('30m').describe('How long script/cisetup and script/cibuild may run together.'),

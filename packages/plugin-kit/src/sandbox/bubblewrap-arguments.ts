@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ConfineOptions, PluginError } from '@pipit/core';
 
@@ -83,7 +83,7 @@ export const bubblewrapArguments = (
     ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--new-session', '--die-with-parent'],
     ...(settings.isRoot ? [] : ['--unshare-user', '--uid', `${uid}`, '--gid', `${gid}`]),
     ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
-    ...hidden.flatMap((path) => ['--perms', isTemporary(path) ? '1777' : '0755', '--tmpfs', path]),
+    ...hidden.flatMap(hide),
     // By itself bubblewrap would make them for root alone.
     ...[...new Set(parents)].sort().flatMap((path) => ['--perms', '0755', '--dir', path]),
     ...shown.flatMap((path) => ['--ro-bind', path, path]),
@@ -94,6 +94,10 @@ export const bubblewrapArguments = (
     ...argv,
   ];
 };
+
+/** Memory in place of a folder, nothing in place of a file or socket. */
+const hide = (path: string): readonly string[] =>
+  statSync(path).isDirectory() ? ['--perms', isTemporary(path) ? '1777' : '0755', '--tmpfs', path] : ['--ro-bind', '/dev/null', path];
 
 const isTemporary = (path: string): boolean => path === '/tmp' || path === '/var/tmp';
 

@@ -13,7 +13,7 @@ export interface SandboxUser {
 }
 
 export interface SandboxOptions {
-  /** Absolute paths that confined code must not see: pipit's data folder, key files, folders of sockets. One that does not exist yet counts once it does. */
+  /** Absolute paths that confined code must not see, folders or files: pipit's data folder, its config, files of keys, sockets. One that does not exist yet counts once it does. */
   readonly hidden: readonly string[];
   /** Absolute paths that stay visible, read-only, though they lie under a hidden one or a home: the folder of the running `node`. They are put on PATH, last. */
   readonly readable?: readonly string[];
