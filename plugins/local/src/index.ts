@@ -90,3 +90,4 @@ export const plugin = definePlugin({
 
 export type { LocalConfig } from './config.js';
 export { type PostReceiveHook, renderPostReceiveHook } from './local-trigger-hook.js';
+export { stopHostServices } from './service-supervisor.js';

@@ -1,0 +1,21 @@
+// Installs the workspace's dependencies and builds it.
+import { readFileSync } from 'node:fs';
+import { pnpm } from './requirements.mjs';
+
+const { packageManager } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const root = new URL('..', import.meta.url).pathname;
+
+export const installDependencies = () => {
+  console.log('Installing dependencies ...');
+  pnpm(packageManager, ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], { cwd: root });
+};
+
+export const build = () => {
+  console.log('Building ...');
+  pnpm(packageManager, ['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--log-order=stream'], {
+    cwd: root,
+    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' },
+  });
+};
+
+export { root };
