@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InstallSource, parseRoleName } from '@pipit/core';
-import { build } from 'tsup';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAptRepository } from '../src/apt-repository.js';
 import { ringSuite } from '../src/apt-repository-suite.js';
+import { bundleProgram } from './bundle-program.js';
 import {
   aptGet,
   buildDeb,
@@ -124,7 +124,7 @@ describe('publish', () => {
     const program = join(import.meta.dirname, 'publish-in-child.ts');
     let ended = false;
     let kills = 0;
-    const built = await bundle(program, folder);
+    const built = await bundleProgram(program, folder);
     for (let afterMs = 20; !ended && afterMs < 4_000; afterMs += 35) {
       const child = spawn(process.execPath, [built, folder, deb, web.digest], { stdio: 'ignore', detached: true });
       ended = await new Promise<boolean>((resolve) => {
@@ -148,26 +148,6 @@ describe('publish', () => {
     expect((await update(await hostOf())).exitCode).toBe(0);
   }, 60_000);
 });
-
-/** The program as one file that plain Node runs. */
-const bundle = async (source: string, into: string): Promise<string> => {
-  await build({
-    entry: { child: source },
-    outDir: into,
-    clean: false,
-    config: false,
-    silent: true,
-    format: 'esm',
-    platform: 'node',
-    outExtension: () => ({ js: '.mjs' }),
-    noExternal: [/.*/],
-    esbuildOptions(settings) {
-      settings.conditions = ['pipit-source'];
-    },
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-  });
-  return join(into, 'child.mjs');
-};
 
 describe('offer', () => {
   it("makes a version the only one that a ring's hosts see", async () => {

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createAptRepository } from '../src/apt-repository.js';
 import { createLocalDeployer } from '../src/local-deployer.js';
 import { stopHostServices } from '../src/service-supervisor.js';
+import { bundleProgram } from './bundle-program.js';
 import {
   aptGet,
   buildDeb,
@@ -310,6 +312,30 @@ describe('a rollout to a host', () => {
     const report = only(await inspectUntilEnded(handle, request, 'k', createLocalDeployer({ folder, sandbox, logger: silent })));
     expect(report.installed).toEqual({ version: '1.0', digest: slow.digest, sequence: 1 });
     expect(await readdir(join(folder, 'tasks', handle, 'hosts/web1'))).toContain('try-2');
+  });
+
+  it('ends well when whoever started it is killed, and starts nothing twice', async () => {
+    const gate = join(folder, 'gate');
+    const slow = await buildDeb({
+      version: '1.0',
+      postInstall: `#!/bin/sh\necho ran >> "$DPKG_ROOT/opt/web/runs"\nwhile [ ! -e ${gate} ]; do sleep 0.05; done\n`,
+    });
+    const request = await requestFor(slow);
+    await writeFile(join(folder, 'request.json'), JSON.stringify(request));
+    const program = await bundleProgram(join(import.meta.dirname, 'start-in-child.ts'), folder);
+    const starter = spawn(process.execPath, [program, folder], { stdio: 'ignore', detached: true });
+    await until('the post-install script', () => (existsSync(join(rootOf(web1), 'opt/web/runs')) ? true : undefined));
+    // The whole group, as a terminal or a service manager would.
+    process.kill(-(starter.pid ?? Number.NaN), 'SIGKILL');
+    const handle = await deployer.find(request, callFor('k'));
+    if (handle === undefined) throw new Error('not found');
+    expect(await deployer.start(request, callFor('k'))).toBe(handle);
+    expect(await deployer.inspect({ handle, request }, callFor('k', 600))).toEqual({ state: 'running', partial: [] });
+    await writeFile(gate, '');
+    const report = only(await inspectUntilEnded(handle, request, 'k'));
+    expect(report.installed).toEqual({ version: '1.0', digest: slow.digest, sequence: 1 });
+    expect(await readFile(join(rootOf(web1), 'opt/web/runs'), 'utf8')).toBe('ran\n');
+    expect((await readdir(join(folder, 'tasks', handle, 'hosts/web1'))).filter((name) => name.startsWith('try-'))).toEqual(['try-1']);
   });
 
   it('tells of a lost batch', async () => {
