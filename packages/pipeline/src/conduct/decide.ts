@@ -107,9 +107,16 @@ const decideLock = (view: RunView, stage: Stage & { ring: RingName }): Move => {
   };
 };
 
-const turnAside = (view: RunView, ring: RingName, failure: ErrorRecord): Move => {
+/** Failures that say only that something newer is there: going back would write over it. */
+const OVERTAKEN = new Set(['ADVERTISE_SUPERSEDED', 'PROMOTION_OVERTAKEN']);
+
+const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move => {
   const started = ownRollout(view, ring) !== undefined;
   const policy = policyOf(view, ring);
+  const failure = errorOf(operation);
+  if (OVERTAKEN.has(failure.code)) return { type: 'end', outcome: 'superseded', reason: sentence(failure) };
+  if (!started && operation.state === 'cancelled')
+    return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy ?? 'pipit'}` };
   // A rollout that was refused before anything was planned has changed nothing, so nothing goes back.
   if (!started) return { type: 'end', outcome: 'failed', reason: sentence(failure) };
   if (policy?.onFailure === 'stop')
@@ -128,7 +135,7 @@ const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move 
       return { type: 'complete', stage, releaseLock: false };
     case 'cancelled':
     case 'failed':
-      return turnAside(view, stage.ring, errorOf(operation));
+      return turnAside(view, stage.ring, operation);
   }
 };
 
@@ -154,7 +161,7 @@ const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
       return { type: 'complete', stage, releaseLock: true };
     case 'cancelled':
     case 'failed':
-      return turnAside(view, stage.ring, errorOf(operation));
+      return turnAside(view, stage.ring, operation);
   }
 };
 
