@@ -3,12 +3,17 @@ import type { RecordsReader } from '../ports/records.js';
 import type { RunRow } from '../records/rows.js';
 import { lockNameOf, type RunView } from './decide.js';
 
-const firstRollout = (run: RunRow): string => `rollout:${run.rings[0]?.name ?? ''}`;
-
-/** Whether a run has had its canary, or stands before it waiting for the lock. */
-const hasCanary = (run: RunRow): boolean =>
-  (run.kind === 'delivery' && run.completedStages.includes(firstRollout(run))) ||
-  (run.state === 'waiting' && run.waitingFor === 'rollout-lock');
+/** The delivery that the first ring was given last, however that ended. */
+const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<RunRow | undefined> => {
+  const [first] = run.rings;
+  if (first === undefined) return undefined;
+  const [rollout] = await reader.list('rollouts', {
+    where: { app: run.app, role: run.role, ring: first.name, purpose: 'forward' },
+    orderBy: ['sequence', 'descending'],
+    limit: 1,
+  });
+  return rollout && reader.get('runs', { id: rollout.runId });
+};
 
 /** Reads all that a decision about a run looks at. */
 export const readView = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatalog, now: Date): Promise<RunView> => {
@@ -20,12 +25,13 @@ export const readView = async (reader: RecordsReader, run: RunRow, catalog: Pipe
     await reader.list('rings', { where: { app, role } }),
     await reader.list('rollouts', { where: { runId: run.id }, orderBy: ['sequence', 'ascending'] }),
     await reader.list('runs', {
-      where: { app, role, kind: 'delivery' },
+      where: { app, role, kind: 'delivery', state: 'waiting', waitingFor: 'rollout-lock' },
       after: { column: 'number', value: run.number },
       orderBy: ['number', 'ascending'],
     }),
   ];
   // A newer run that failed before its canary, or went stale, is in nobody's way; one whose canary failed has been there all the same.
-  const newerRun = newer.find((other) => hasCanary(other) || (other.state === 'ended' && other.stage.startsWith('rollback:')));
+  const canary = await readLatestCanary(reader, run);
+  const newerRun = canary !== undefined && canary.number > run.number ? canary : newer[0];
   return { run, operations, lock, promotions, rings, rollouts, policies: catalog.get(run.pipeline)?.rings ?? [], newerRun, now };
 };
