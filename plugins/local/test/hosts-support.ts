@@ -161,7 +161,10 @@ const commit: Commit = {
 export const releaseOf = (artifact: Artifact): Release => ({ app: canary.app, version: artifact.version, commit, artifacts: [artifact] });
 
 /** apt-get of a host that is a folder, as a person would call it there. */
-export const aptGet = (root: string, args: readonly string[]): Promise<RunResult> => {
+export const aptGet = async (root: string, args: readonly string[]): Promise<RunResult> => {
+  // As the host script does: the host's apt.conf.d is read, and not this machine's.
+  const configuration = join(root, 'tmp-apt.conf');
+  await writeFile(configuration, `Dir "${root}/";\n`);
   const option = (text: string): readonly string[] => ['-o', text];
   return runCommand(
     [
@@ -176,7 +179,7 @@ export const aptGet = (root: string, args: readonly string[]): Promise<RunResult
       ...option('APT::Sandbox::User=root'),
       ...args,
     ],
-    { cwd: '/', env: { ...minimalEnvironment('/'), DEBIAN_FRONTEND: 'noninteractive' } },
+    { cwd: '/', env: { ...minimalEnvironment('/'), DEBIAN_FRONTEND: 'noninteractive', APT_CONFIG: configuration } },
   );
 };
 
@@ -193,7 +196,7 @@ export const makeHostRoot = async (
     'var/log/apt',
   ])
     await mkdir(join(root, folder), { recursive: true });
-  for (const folder of ['etc/apt/sources.list.d', 'etc/apt/preferences.d', 'etc/apt/keyrings'])
+  for (const folder of ['etc/apt/apt.conf.d', 'etc/apt/sources.list.d', 'etc/apt/preferences.d', 'etc/apt/keyrings'])
     await mkdir(join(root, folder), { recursive: true });
   await writeFile(join(root, 'var/lib/dpkg/status'), '');
   await writeFile(join(root, 'etc/apt/keyrings/test.asc'), source.key);
@@ -207,10 +210,13 @@ export const makeHostRoot = async (
 const field = (name: string): string => `\${${name}}`;
 
 export const installedVersion = async (root: string, name = 'web'): Promise<string> => {
-  const result = await runCommand(['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '-W', `-f=${field('db:Status-Status')} ${field('Version')}`, name], {
-    cwd: '/',
-    env: minimalEnvironment('/'),
-  });
+  const result = await runCommand(
+    ['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '-W', `-f=${field('db:Status-Status')} ${field('Version')}`, name],
+    {
+      cwd: '/',
+      env: minimalEnvironment('/'),
+    },
+  );
   return result.stdout.trim();
 };
 

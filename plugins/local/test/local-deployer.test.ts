@@ -126,6 +126,10 @@ describe('a rollout to a host', () => {
     const report = only(await rollOut(await requestFor(one), 'op:canary:1'));
     expect(report).toEqual({ hostId: 'web1', reachable: true, installed: { version: one.version, digest: one.digest, sequence: 1 } });
     expect(await installedVersion(rootOf(web1))).toBe(`installed ${one.version}`);
+    // What apt installed is the very file whose digest was checked, and not the repository's copy of that version.
+    const outcomes = join(rootOf(web1), 'var/lib/pipit/web/outcomes');
+    const [log = ''] = (await readdir(outcomes)).filter((name) => name.endsWith('.log'));
+    expect(await readFile(join(outcomes, log), 'utf8')).toMatch(/^Get:1 \/\S+\/work-\w+\/file\/web_\S+\.deb web all/m);
     expect(await receiptOf(web1)).toMatchObject({ key: 'op:canary:1', version: one.version, digest: one.digest, sequence: 1 });
   });
 

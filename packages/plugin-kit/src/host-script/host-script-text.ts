@@ -60,7 +60,7 @@ field() { # field FILE NAME: of a JSON file that this script wrote
 apt() {
   if [ -n "$root" ]; then
     # Dir is said in a file too, so that not this machine's apt.conf.d is read but the host's.
-    APT_CONFIG=$work/apt.conf apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" -o Dir::Bin::methods=/usr/lib/apt/methods \
+    APT_CONFIG=$work/apt.conf $as_root apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" -o Dir::Bin::methods=/usr/lib/apt/methods \
       -o Dir::Bin::dpkg=/usr/bin/dpkg -o Dir::Bin::apt-key=/usr/bin/apt-key -o DPkg::Options::=--root="$root" \
       -o DPkg::Options::=--force-not-root -o DPkg::Options::=--force-script-chrootless -o APT::Sandbox::User=root \
       -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@" 9>&-
@@ -71,7 +71,7 @@ apt() {
 
 run_dpkg() {
   if [ -n "$root" ]; then
-    dpkg --root="$root" --force-not-root --force-script-chrootless --force-confold --force-confdef "$@" 9>&-
+    $as_root dpkg --root="$root" --force-not-root --force-script-chrootless --force-confold --force-confdef "$@" 9>&-
   else
     dpkg --force-confold --force-confdef "$@" 9>&-
   fi
@@ -86,6 +86,15 @@ installed_version() {
 digest_of() { echo "sha256:$(sha256sum <"$1" | cut -d' ' -f1)"; }
 
 # --- the steps -------------------------------------------------------------------------------------------------------------------------
+
+# In a user namespace without uid 0 a change of owner to root is not refused but invalid, which dpkg's force-not-root does not forgive:
+# there the package manager gets a namespace of its own, in which this user is root.
+choose_user() {
+  as_root=
+  [ -n "$root" ] || return 0
+  : >"$work/probe"
+  case $(chown 0:0 "$work/probe" 2>&1) in *'Invalid argument'*) as_root='unshare --map-root-user --' ;; esac
+}
 
 take_lock() {
   exec 9>"$state/../lock"
@@ -258,6 +267,7 @@ take_lock
 rm -rf -- "$state"/work-* && mkdir -p "$work/file" "$work/keys" || conclude failed HOST_DISK_FULL "The folder $work cannot be written"
 rm -f -- "$state"/*.new.* "$state"/outcomes/*.new.*
 printf 'Dir "%s/";\n' "$root" >"$work/apt.conf"
+choose_user
 finish_if_done
 refuse_older
 read_ours
