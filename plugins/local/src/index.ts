@@ -74,12 +74,11 @@ export const plugin = definePlugin({
               : { name: 'sandbox', ok: true, detail: 'none: the config trusts the repositories' };
         const groups = await Promise.all([
           checkHealth(call.signal),
-          packager.checkHealth(),
           repository.checkHealth(call),
           discovery.checkHealth(call),
           deployer.checkHealth(call),
         ]);
-        const findings = [findProgram('git', 'git'), confinement, ...groups.flat()];
+        const findings = [findProgram('git', 'git'), confinement, ...packager.checkHealth(), ...groups.flat()];
         // Several parts look at the same program.
         return findings.filter((finding, index) => findings.findIndex(({ name }) => name === finding.name) === index);
       },

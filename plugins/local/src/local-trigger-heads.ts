@@ -39,8 +39,8 @@ export const readHeads = async (
 ): Promise<{ readonly heads: Heads } | { readonly problem: string }> => {
   const argv = [
     'git',
-    // Pipit and whoever owns the repository are different users; for-each-ref runs nothing of the repository's.
-    ...['-c', `safe.directory=${path}`, `--git-dir=${path}`],
+    // Named outright, so that git asks not whose it is; for-each-ref runs nothing of the repository's.
+    `--git-dir=${path}`,
     ...['for-each-ref', '--format=%(objectname) %(refname)', '--', ...branches.map((branch) => `refs/heads/${branch}`)],
   ];
   try {

@@ -221,11 +221,12 @@ describe('the local CI', () => {
     await expect(ci.collect?.(build, createOp())).rejects.toMatchObject({ code: 'LOCAL_CI_OUTPUT_REFUSED', recovery: 'stop' });
   });
 
-  it('believes no link where the scripts say how far they are', async () => {
-    const { build } = await open({
+  it('reads through no link where the scripts say how far they are', async () => {
+    const { build, folder } = await open({
       ...passing,
-      'script/cibuild': script('cd ../progress && rm script && ln -s /etc/passwd script; exit 5'),
+      'script/cibuild': script('cd ../progress && rm script && ln -s ../note script; exit 5'),
     });
+    await writeFile(join(folder, 'note'), 'script/cibuild');
     expect(await build()).toMatchObject({ outcome: 'failed', reason: 'script/cisetup exited 5' });
   });
 

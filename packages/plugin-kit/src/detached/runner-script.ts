@@ -97,7 +97,7 @@ pt_reason=
 [ "$(stat -c %s "$pt_folder/log")" -le "$pt_max" ] || pt_reason=outputLimit
 echo "$pt_code $pt_reason" > "$pt_folder/ended.$$"
 sync "$pt_folder/log"
-pt_keep ended
 rm -f "$pt_folder/pipe" "$pt_folder/reason"
+pt_keep ended
 kill -TERM "-$$"
 `;
