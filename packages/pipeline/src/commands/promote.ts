@@ -1,5 +1,6 @@
 import type { AppName, PackageVersion, RingName, RoleName } from '@pipit/core';
 import { appendAudit } from '../audit.js';
+import { lockNameOf } from '../conduct/decide.js';
 import { nextRunNumber } from '../intake/handle-event.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { type RunId, runIdOf } from '../records/ids.js';
@@ -67,6 +68,24 @@ const refuseUnlessVerified = ({ from }: Step, ifCanary: PackageVersion | undefin
     );
 };
 
+/** From its rollout until the end of its bake a ring may still fail: the run that gives it its release holds the lock so long. */
+const refuseWhileWatched = async (transaction: RecordsTransaction, latest: RunRow, { from }: Step): Promise<void> => {
+  const lock = await transaction.get('locks', { name: lockNameOf(latest) });
+  const holder = lock && (await transaction.get('runs', { id: lock.runId }));
+  if (holder?.stage !== `rollout:${from.ring}` && holder?.stage !== `bake:${from.ring}`) return;
+  refuse(
+    'PROMOTION_TOO_EARLY',
+    `Ring ${from.ring} is watched until ${holder.dueAt ?? 'its bake ends'}`,
+    'Promote when its bake has ended.',
+  );
+};
+
+/** Whether a run waits for this promotion, or is just about to: its bake is over, and the next move is not stored yet. */
+const awaitsPromotion = (run: RunRow, { from, to }: Step): boolean =>
+  run.stage === `promotion:${to}`
+    ? run.waitingFor === 'promotion'
+    : run.kind !== 'rollback' && run.state === 'active' && run.completedStages.at(-1) === `bake:${from.ring}`;
+
 const insertPromotionRun = async (
   transaction: RecordsTransaction,
   latest: RunRow,
@@ -120,19 +139,13 @@ export const promote = async ({ records, catalog, clock, wakeRun }: CommandPorts
     const { app, role } = latest;
     const step = chooseStep(latest, await transaction.list('rings', { where: { app, role } }), request.ring);
     refuseUnlessVerified(step, request.ifCanary);
-    const waiting = await transaction.list('runs', { where: { app, role, state: 'waiting', waitingFor: 'promotion' } });
-    const baking = await transaction.list('runs', {
-      where: { app, role, state: 'waiting', waitingFor: 'bake', stage: `bake:${step.from.ring}` },
-    });
-    const [stillBaking] = baking;
-    if (stillBaking !== undefined)
-      refuse(
-        'PROMOTION_TOO_EARLY',
-        `Ring ${step.from.ring} is watched until ${stillBaking.dueAt ?? 'its bake ends'}`,
-        'Promote when its bake has ended.',
-      );
+    await refuseWhileWatched(transaction, latest, step);
+    const open = await transaction.list('runs', { where: { app, role, state: ['active', 'waiting'] } });
+    const asked = await transaction.list('promotions', { where: { ring: step.to, sequence: step.from.sequence } });
+    const already = open.find((run) => asked.some((each) => each.runId === run.id));
+    if (already !== undefined) return { runId: already.id, ring: step.to, version: step.from.version };
     const at = clock.now();
-    const own = waiting.find((run) => run.stage === `promotion:${step.to}`);
+    const own = open.find((run) => awaitsPromotion(run, step));
     const runId = own?.id ?? (await insertPromotionRun(transaction, latest, step, request, at.toISOString()));
     const row: PromotionRow = {
       runId,
