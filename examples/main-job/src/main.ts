@@ -64,6 +64,7 @@ const run = async (output: TextOutput, once: boolean, stop: AbortController): Pr
   const runtime = await createRuntime({
     configFile: installation.configFile,
     dataFolder: installation.dataFolder,
+    pluginFolder: import.meta.dirname,
     logLevel: 'info',
     writeLog: (line) => log.write(line),
   });

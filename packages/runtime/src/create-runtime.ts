@@ -28,6 +28,8 @@ interface CommonOptions {
   readonly dataFolder?: string;
   /** What `{ $env }` refers to. Default: the process's environment. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Where plugins are looked for after the config file's folder: the folder of the program that brings them. Default: where this package is installed. */
+  readonly pluginFolder?: string;
   /** Default `info`. */
   readonly logLevel?: LogLevel;
   /** Where log lines go. Default: standard error. */
@@ -92,6 +94,7 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
   const { config, warnings } = await resolveConfig('configFile' in options ? options : { config: options.config }, {
     environment,
     redactor,
+    ...(options.pluginFolder === undefined ? {} : { pluginFolder: options.pluginFolder }),
   });
   for (const warning of warnings) logger.warn({ file: warning.file, line: warning.line, code: warning.code }, warning.message);
   const stopping = new AbortController();

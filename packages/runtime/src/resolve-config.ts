@@ -25,17 +25,18 @@ export class ConfigError extends PluginError {
 export interface ConfigOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly redactor: Redactor;
+  /** Where plugins are looked for after the config file's folder. Default: where this package is installed. */
+  readonly pluginFolder?: string;
 }
 
-/** The folder whose node_modules pipit itself is installed in. */
-const installationFolder = (): string => dirname(fileURLToPath(import.meta.url));
+const ownFolder = (): string => dirname(fileURLToPath(import.meta.url));
 
-export const readConfigFile = async (file: string, { environment, redactor }: ConfigOptions) =>
+export const readConfigFile = async (file: string, { environment, redactor, pluginFolder }: ConfigOptions) =>
   loadConfig({
     file: resolve(file),
     environment,
     readFile: (path) => readFile(path, 'utf8'),
-    loadPlugin: createPluginLoader({ installationFolder: installationFolder() }),
+    loadPlugin: createPluginLoader({ installationFolder: pluginFolder ?? ownFolder() }),
     redact: (text) => redactor.register(text),
   });
 

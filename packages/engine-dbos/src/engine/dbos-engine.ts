@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import { type Json, type Logger, PluginError } from '@pipit/core';
 import { type Engine, type EngineState, type OperationCode, OperationInterrupted } from '@pipit/pipeline';
@@ -49,6 +50,8 @@ export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOp
   /** Operations whose code runs in this process. */
   const running = new Set<string>();
   const leases = createLeases({ pool, executorId, schema: SCHEMA, applicationVersion: APPLICATION_VERSION });
+  /** DBOS takes what is started within an operation for its child, recorded among its steps; an operation's end may well wake the next one. */
+  const outsideOperations = AsyncLocalStorage.snapshot();
   let stopping = false;
   let onIdle: (() => void) | undefined;
 
@@ -128,14 +131,14 @@ export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOp
         });
       if (stopping) return;
       try {
-        await DBOS.startWorkflow(workflow, { workflowID: id })(id, input);
+        await outsideOperations(() => DBOS.startWorkflow(workflow, { workflowID: id })(id, input));
       } catch (error) {
         throw mapDatabaseError(error);
       }
     },
     inspect: async (id) => {
       try {
-        const status = await DBOS.getWorkflowStatus(id);
+        const status = await outsideOperations(() => DBOS.getWorkflowStatus(id));
         return stateOf(status?.status, status?.error);
       } catch (error) {
         throw mapDatabaseError(error);
