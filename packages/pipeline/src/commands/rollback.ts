@@ -49,12 +49,12 @@ export const rollback = async ({ records, catalog, clock, wakeRun }: CommandPort
     const overtaken = await transaction.list('runs', { where: { app, role, state: 'waiting', waitingFor: ['promotion', 'bake'] } });
     for (const run of overtaken.filter(
       (each) => each.stage === `bake:${ring}` || (each.waitingFor === 'promotion' && comesFrom(each.stage, rings, ring)),
-    ))
-      await endRun(transaction, run, {
-        outcome: 'rolled-back',
-        reason: `${request.actor.name} rolled ${ring} back to ${target.rollout.version}`,
-        at,
-      });
+    )) {
+      const reason = `${request.actor.name} rolled ${ring} back to ${target.rollout.version}`;
+      await endRun(transaction, run, { outcome: 'rolled-back', reason, at });
+      const detail = { outcome: 'rolled-back', reason };
+      await appendAudit(transaction, { at, actor: request.actor, action: 'run.end', subject: run.id, detail });
+    }
     const number = await nextRunNumber(transaction, app);
     const id = runIdOf(app, number);
     const release = await transaction.get('releases', { app, version: target.rollout.version });
@@ -86,6 +86,8 @@ export const rollback = async ({ records, catalog, clock, wakeRun }: CommandPort
       updatedAt: at.toISOString(),
       endedAt: null,
     });
+    // Taken here and now: a newer run that waits for the lock would else get it first, and be rolled back instead.
+    await transaction.insert('locks', { name: lockNameOf(latest), runId: id, reason: `rollback of ${ring}`, since: at.toISOString() });
     const detail = { ring, version: target.rollout.version, why: request.reason ?? null };
     await appendAudit(transaction, { at, actor: request.actor, action: 'run.rollback', subject: id, detail });
     return { runId: id, ring, version: target.rollout.version };
