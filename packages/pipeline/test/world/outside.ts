@@ -7,6 +7,8 @@ export interface CommitPlan {
   /** How its release behaves once it is installed. */
   readonly release?: 'healthy' | 'unhealthy' | 'fails to install';
   readonly architectures?: readonly string[];
+  /** How often its build is asked for before it has ended; default 2. */
+  readonly inspections?: number;
 }
 
 export interface SimulatedCommit {

@@ -66,7 +66,7 @@ export const createSimulatedCi = (outside: Outside, life: Life): Ci<unknown> => 
         build.inspections += 1;
         if (build.cancelled)
           return { state: 'ended', result: { outcome: 'cancelled', raw: 'ABORTED', reason: 'stopped by pipit' } } as const;
-        if (build.inspections < INSPECTIONS_OF_A_BUILD) return { state: 'running' } as const;
+        if (build.inspections < (plan.inspections ?? INSPECTIONS_OF_A_BUILD)) return { state: 'running' } as const;
         return { state: 'ended', result: resultOf(plan, build.sha) } as const;
       }),
     cancel: ({ handle }) =>

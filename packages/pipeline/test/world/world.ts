@@ -330,6 +330,13 @@ export class World {
     return this.until(() => this.#isQuiet());
   }
 
+  /** A person holds everything up, or lets it go on. */
+  async quarantine(on: boolean): Promise<void> {
+    await this.records.transaction((transaction) =>
+      on ? transaction.insert('settings', { name: 'quarantine', value: 'a test' }) : transaction.remove('settings', { name: 'quarantine' }),
+    );
+  }
+
   /** So much time, in whole sleeps of whoever sleeps. */
   async pass(ms: number): Promise<void> {
     const end = this.clock.time + ms;
