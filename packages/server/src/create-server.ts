@@ -9,6 +9,7 @@ import { isLoopback, urlOf } from './listening-address.js';
 import { createMetrics } from './metrics.js';
 import { describeApi } from './openapi.js';
 import { createRefusalLog } from './refusal-log.js';
+import { noteAddress } from './remote-address.js';
 import { CHANGES_ROUTE, changeRoutes } from './routes/change-routes.js';
 import { commandRoutes } from './routes/command-routes.js';
 import { hookRoutes } from './routes/hook-routes.js';
@@ -142,7 +143,8 @@ export const createServer = ({
   const routeError = rememberRoutes(app);
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(routeError(request.method, request.url.split('?')[0] ?? ''), request, reply));
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
+    noteAddress(request);
     reply.headers(SECURITY_HEADERS);
   });
   app.addHook('onSend', async (_request, reply) => {

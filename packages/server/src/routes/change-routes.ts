@@ -4,6 +4,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { readerOf } from '../authenticate.js';
 import { HttpError } from '../http-error.js';
+import { addressOf } from '../remote-address.js';
 import { changesQuery } from '../schemas/request-schemas.js';
 import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
@@ -97,7 +98,7 @@ export const changeRoutes =
           if (raw.destroyed || raw.writableEnded) return;
           raw.write(text);
           if (raw.writableLength <= MAX_UNSENT_BYTES) return;
-          logger.warn({ remoteAddress: request.ip }, 'A slow reader of live changes was dropped');
+          logger.warn({ remoteAddress: addressOf(request) }, 'A slow reader of live changes was dropped');
           raw.destroy();
         };
         for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);

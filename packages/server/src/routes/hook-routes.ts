@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { answerError } from '../error-answer.js';
 import { HttpError } from '../http-error.js';
 import { type BodyBudget, createBodyBudget, readRawBody } from '../read-raw-body.js';
+import { addressOf } from '../remote-address.js';
 import { hookParams } from '../schemas/request-schemas.js';
 import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
@@ -43,7 +44,7 @@ export const hookRoutes =
     };
     const noteRefusal = async (request: FastifyRequest, code: string, message: string): Promise<void> => {
       metrics.countRefusal(code);
-      await refusals.add({ instance: instanceOf(request), remoteAddress: request.ip, code, message });
+      await refusals.add({ instance: instanceOf(request), remoteAddress: addressOf(request), code, message });
     };
 
     app.addHook('onRequest', async () => drain.refuseIfDraining());
@@ -74,7 +75,7 @@ export const hookRoutes =
         query: queryOf(request.url),
         headers: labelsOf(request.headers),
         body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
-        remoteAddress: request.ip,
+        remoteAddress: addressOf(request),
       };
       const answer = await runtime.receive(instanceOf(request), hook).finally(() => giveBack(request));
       switch (answer.type) {
