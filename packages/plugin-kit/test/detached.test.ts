@@ -49,6 +49,17 @@ const startIn = (program: string, options: DetachedOptions) => {
   };
 };
 
+const runnerOf = (state: DetachedState): number => (state.state === 'running' ? state.pid : expect.fail(`it is ${state.state}`));
+
+const isGroupGone = (leader: number): boolean => {
+  try {
+    process.kill(-leader, 0);
+    return false;
+  } catch {
+    return true;
+  }
+};
+
 const pidIn = (path: string) =>
   waitUntil(`a pid in ${path}`, async () => Number(await readFile(path, 'utf8').catch(() => '')) || undefined);
 
@@ -202,13 +213,24 @@ describe('a detached task', () => {
     const started = await startDetached(options);
     const pid = await pidIn(join(options.cwd, 'pid'));
     await waitUntil('the child is recorded', () => stat(join(options.folder, 'child')).then(Boolean, () => false));
-    process.kill((started as Extract<DetachedState, { state: 'running' }>).pid, 'SIGKILL');
+    const runner = runnerOf(started);
+    process.kill(runner, 'SIGKILL');
     const lost = await waitUntil('it is lost', async () => {
       const state = await inspectDetached(options.folder);
       return state?.state === 'lost' ? state : undefined;
     });
     expect(lost.reason).toContain('killed');
     await stopDetached(options.folder);
+    await waitUntil('the task has ended', async () => !(await isRunning(pid)));
+    await waitUntil("the runner's helpers have ended", () => isGroupGone(runner));
+  });
+
+  it('still ends at the time limit when its runner is killed', async () => {
+    const options = await task('echo $$ > pid; exec sleep 305', { timeLimitMs: 1_000 });
+    const started = await startDetached(options);
+    const pid = await pidIn(join(options.cwd, 'pid'));
+    await waitUntil('the child is recorded', () => stat(join(options.folder, 'child')).then(Boolean, () => false));
+    process.kill(runnerOf(started), 'SIGKILL');
     await waitUntil('the task has ended', async () => !(await isRunning(pid)));
   });
 

@@ -20,7 +20,8 @@ export const TASK_FILES = {
  * - Its own names begin with `pt_`: the task's environment is the shell's.
  * - `setsid` makes the task the leader of a group, so that limits and a stop end whatever it started.
  * - `head` cuts the output exactly. One byte more than allowed is let through, which tells `full` from `too much`.
- * - The runner's helpers are in its own group, and are ended with it.
+ * - The runner's helpers are in its own group, and are ended with it. One that outlives a killed runner still holds the time limit, and
+ *   looks first whether the task's pid is still the task's.
  */
 export const RUNNER_SCRIPT = `
 pt_folder=$1; pt_limit=$2; pt_max=$3; shift 3
@@ -37,12 +38,16 @@ pt_start_of() {
 pt_keep() {
   sync "$pt_folder/$1.$$" && mv "$pt_folder/$1.$$" "$pt_folder/$1" && sync "$pt_folder"
 }
-pt_end() {
-  ( set -C; echo "$1" > "$pt_folder/reason" ) 2>/dev/null
-  kill -TERM "-$pt_child" 2>/dev/null || kill -TERM "$pt_child" 2>/dev/null
-  sleep ${STOP_GRACE_SECONDS}
-  kill -KILL "-$pt_child" 2>/dev/null || kill -KILL "$pt_child" 2>/dev/null
+pt_kill_child() {
+  pt_start_of "$pt_child" && [ "$pt_start" = "$pt_child_start" ] || return 1
+  kill "-$1" "-$pt_child" || kill "-$1" "$pt_child"
 }
+pt_end() {
+  ( set -C; echo "$1" > "$pt_folder/reason" )
+  pt_kill_child TERM || return
+  sleep ${STOP_GRACE_SECONDS}
+  pt_kill_child KILL
+} 2>/dev/null
 
 pt_signalled=
 trap 'pt_signalled=yes' TERM
@@ -67,6 +72,7 @@ mkfifo "$pt_folder/pipe" || exit 1
   exec /usr/bin/setsid "$@"
 ) > "$pt_folder/pipe" 2>&1 < /dev/null &
 pt_child=$!
+pt_start_of "$pt_child" 2>/dev/null && pt_child_start=$pt_start && echo "$pt_child $pt_start" > "$pt_folder/child.$$" && pt_keep child
 (
   trap - TERM
   stdbuf -o0 head -c "$((pt_max + 1))" < "$pt_folder/pipe" > "$pt_folder/log"
@@ -74,7 +80,6 @@ pt_child=$!
 ) &
 pt_watcher=$!
 ( trap - TERM; sleep "$pt_limit" && pt_end timeLimit ) &
-pt_start_of "$pt_child" && echo "$pt_child $pt_start" > "$pt_folder/child.$$" && pt_keep child
 
 pt_stopping=
 while :; do

@@ -1,11 +1,15 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { endProcessGroup } from '../command/process-group.js';
+import { endProcessGroup, signalProcessGroup } from '../command/process-group.js';
 import { inspectDetached } from './inspect-detached.js';
-import { isProcessAlive } from './process-identity.js';
-import { readChild } from './task-record.js';
+import { isProcessAlive, readBootId } from './process-identity.js';
+import { readChild, readStarted } from './task-record.js';
 
-/** Ends what a killed runner left behind. */
+/** Ends what a killed runner left behind: the task, and the runner's own helpers. */
 const endOrphan = async (folder: string): Promise<void> => {
+  const runner = await readStarted(folder);
+  // After a restart of the machine, or where the pid names another process by now, nothing of this task is left.
+  if (runner?.bootId === (await readBootId()) && !existsSync(`/proc/${runner.pid}`)) signalProcessGroup(runner.pid, 'SIGKILL');
   const child = await readChild(folder);
   if (child !== undefined && (await isProcessAlive(child))) await endProcessGroup(child.pid);
 };
