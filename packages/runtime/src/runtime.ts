@@ -1,6 +1,6 @@
 import type { Config } from '@pipit/config';
 import type { HookRequest, RefName, RepositoryRef } from '@pipit/core';
-import type { Actor, StepPoint } from '@pipit/pipeline';
+import type { Actor } from '@pipit/pipeline';
 import type { Api } from './api.js';
 
 /** What a webhook is answered. Only `accepted` and `pinged` are a success. */
@@ -74,5 +74,3 @@ export interface Runtime {
     }[]
   >;
 }
-
-export type { StepPoint };
