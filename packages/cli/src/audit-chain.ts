@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import type { Json } from '@pipit/core';
+import type { Api } from '@pipit/runtime';
+
+export type AuditRow = Awaited<ReturnType<Api['listAudit']>>['rows'][number];
+
+/** The hash before the first line. */
+export const FIRST_HASH = '0'.repeat(64);
+
+/** Keys sorted: whatever a database or a server did to their order does not count. */
+const canonical = (value: Json): string => {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  const entries = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
+  return `{${entries.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`;
+};
+
+const hashOf = ({ sequence, at, actor, origin, action, subject, detail, previousHash }: AuditRow): string =>
+  createHash('sha256')
+    .update(canonical([sequence, at, actor, origin, action, subject, detail, previousHash]))
+    .digest('hex');
+
+/**
+ * The first line that was changed, or before which one was taken out; undefined when the chain is whole.
+ * Written apart from the code that makes the chain, so that a mistake there does not verify itself; a recorded trail proves them equal.
+ *
+ * @param rows in order, from the first line on
+ */
+export const findBrokenLine = (rows: readonly AuditRow[]): AuditRow | undefined => {
+  let expected = FIRST_HASH;
+  for (const [at, row] of rows.entries()) {
+    if (row.sequence !== at + 1 || row.previousHash !== expected || hashOf(row) !== row.hash) return row;
+    expected = row.hash;
+  }
+  return undefined;
+};

@@ -1,0 +1,101 @@
+import type { Runtime } from '@pipit/runtime';
+import type { Command } from 'commander';
+import { addExamples, type Launch } from '../command-line.js';
+import { locateConfig, locateDataFolder, readConfig } from '../config-file.js';
+import { EXIT } from '../exit-codes.js';
+import type { Session } from '../session.js';
+import { locateToken, writeToken } from '../token-file.js';
+
+interface Started {
+  readonly url: string;
+  readonly dataFolder: string;
+  /** Only when it was made just now. */
+  readonly token: string | undefined;
+  readonly tokenFile: string;
+}
+
+const announce = (session: Session, { url, dataFolder, token, tokenFile }: Started): void => {
+  const { paint } = session;
+  session.show({ url, dataFolder, tokenFile, ...(token === undefined ? {} : { token }) }, () => [
+    `${paint.green('✓')} pipit serves ${paint.bold(url)}, data in ${dataFolder}`,
+    ...(token === undefined
+      ? ['', `  The token that changes state is in ${tokenFile}.`]
+      : [
+          '',
+          `  Token, shown this once: ${paint.bold(token)}`,
+          `  It changes state: promote, rollback, cancel. Commands of this user here read it from ${tokenFile}.`,
+        ]),
+    '',
+    '  pipit doctor       is everything ready?',
+    '  pipit apps         what each ring runs',
+    '  git push           starts a run; then: pipit runs',
+    '  Ctrl-C             ends it: what is under way goes on after the next start',
+  ]);
+};
+
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+const serve = async (session: Session, runtime: Runtime): Promise<void> => {
+  const { world, logger } = session;
+  const { config, dataFolder, firstToken } = runtime;
+  const tokenFile = locateToken(dataFolder);
+  // Kept before anything else can fail: it is given only once.
+  if (firstToken !== undefined) {
+    session.hide(firstToken);
+    await writeToken(dataFolder, firstToken);
+  }
+  const server = await world.backend.openServer({
+    runtime,
+    host: config.server.host,
+    port: config.server.port,
+    logger,
+    version: world.version,
+  });
+  // Listens first: when the port is taken, nothing has begun yet.
+  const { url } = await server.listen();
+  try {
+    await runtime.start();
+    announce(session, { url, dataFolder, token: firstToken, tokenFile });
+    await untilAborted(session.signal);
+    session.note('Stopping: no new step begins. Once more ends it at once.');
+  } finally {
+    await server.close();
+  }
+};
+
+export const addServeCommand = (program: Command, launch: Launch): void => {
+  const command = program
+    .command('serve')
+    .description('start pipit: webhooks, API, and the work on runs, until SIGTERM or Ctrl-C (a second one ends it at once)');
+  addExamples(command, [
+    { run: 'pipit serve', what: 'with pipit.config.yaml of this folder' },
+    { run: 'pipit serve --config /etc/pipit/pipit.config.yaml --data /var/lib/pipit', what: 'as a service' },
+  ]);
+  launch(
+    command,
+    async (session) => {
+      const { world, logLevel, writeLog } = session;
+      // The runtime reads it again and refuses a wrong one; read here so that the server's log lines are without its secrets.
+      await readConfig(session);
+      const dataFolder = await locateDataFolder(session);
+      const runtime = await world.backend.openRuntime({
+        configFile: locateConfig(session),
+        dataFolder,
+        environment: world.environment,
+        logLevel,
+        writeLog,
+      });
+      try {
+        await serve(session, runtime);
+      } finally {
+        await runtime.stop();
+      }
+      return EXIT.ok;
+    },
+    { logLevel: 'info' },
+  );
+};

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { createNodeWorld } from './node-world.js';
+import { runCli } from './run-cli.js';
+
+// A reader that has seen enough (`pipit runs | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
+process.exitCode = await runCli(process.argv.slice(2), createNodeWorld());

@@ -1,0 +1,18 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createPluginLoader } from '@pipit/config';
+import type { Backend } from './world.js';
+
+// The engine and the server are most of pipit's weight: they are loaded only by the commands that need them.
+const loadRuntime = () => import('@pipit/runtime');
+const loadServer = () => import('@pipit/server');
+
+/** The packages behind the command, as they are installed. */
+export const nodeBackend: Backend = {
+  loadPlugin: createPluginLoader({ installationFolder: dirname(fileURLToPath(import.meta.url)) }),
+  findServer: async (dataFolder) => (await loadRuntime()).findServer(dataFolder),
+  defaultDataFolder: async (environment) => (await loadRuntime()).defaultDataFolder(environment),
+  openRuntime: async (options) => (await loadRuntime()).createRuntime(options),
+  openServer: async (options) => (await loadServer()).createServer({ ...options, clock: { now: () => new Date() } }),
+  openHttpApi: async ({ url, token }) => (await loadServer()).createHttpApi({ url, ...(token === undefined ? {} : { token }) }),
+};

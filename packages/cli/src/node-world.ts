@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { createInterface } from 'node:readline/promises';
+import type { WriteStream } from 'node:tty';
+import { nodeBackend } from './node-backend.js';
+import type { Environment, Terminal, World } from './world.js';
+
+/** What a pipe is taken to be. */
+const DEFAULT_SIZE = { columns: 100, rows: 40 } as const;
+
+const openTerminal = (stream: WriteStream, environment: Environment): Terminal => {
+  const isTerminal = stream.isTTY === true;
+  // A CI's log keeps every line, so nothing may be drawn over there.
+  const isLive = isTerminal && (environment.CI ?? '') === '' && environment.TERM !== 'dumb';
+  return {
+    isTerminal,
+    isLive,
+    get columns() {
+      return isTerminal ? stream.columns : DEFAULT_SIZE.columns;
+    },
+    get rows() {
+      return isTerminal ? stream.rows : DEFAULT_SIZE.rows;
+    },
+    write: (text) => void stream.write(text),
+  };
+};
+
+const askPerson = async (question: string, fallback: string): Promise<string> => {
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await reader.question(`${question} [${fallback}]: `);
+    return answer.trim() === '' ? fallback : answer.trim();
+  } finally {
+    reader.close();
+  }
+};
+
+const readVersion = (): string => {
+  const manifest: { version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')); // our own file
+  return manifest.version;
+};
+
+/** A container may run as a user without a name. */
+const userName = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
+  }
+};
+
+/** This process and the real packages. */
+export const createNodeWorld = (): World => {
+  const environment = process.env;
+  const isAnswered = process.stdin.isTTY === true && process.stderr.isTTY === true && (environment.CI ?? '') === '';
+  return {
+    version: readVersion(),
+    environment,
+    folder: process.cwd(),
+    user: userName(),
+    stdout: openTerminal(process.stdout, environment),
+    stderr: openTerminal(process.stderr, environment),
+    ...(isAnswered ? { ask: askPerson } : {}),
+    now: () => new Date(),
+    onSignal: (listener) => {
+      process.on('SIGINT', listener);
+      process.on('SIGTERM', listener);
+      return () => {
+        process.off('SIGINT', listener);
+        process.off('SIGTERM', listener);
+      };
+    },
+    exitNow: (code) => process.exit(code),
+    randomText: (bytes) => randomBytes(bytes).toString('hex'),
+    backend: nodeBackend,
+  };
+};
