@@ -64,7 +64,11 @@ export const createSigningKey = (folder: string): SigningKey => {
   const make = async (signal: AbortSignal): Promise<void> => {
     // Made in a folder beside and renamed: a half-made key is never used.
     const temporary = `${folder}.new`;
-    await rm(temporary, { recursive: true, force: true });
+    if (existsSync(temporary)) {
+      // Of a call that was killed: its agent would outlive its folder.
+      await endAgent(await homeOf(temporary));
+      await rm(temporary, { recursive: true, force: true });
+    }
     await mkdir(temporary, { recursive: true, mode: 0o700 });
     const home = await homeOf(temporary);
     try {

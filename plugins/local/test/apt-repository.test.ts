@@ -144,6 +144,8 @@ describe('publish', () => {
     expect(await repository.find({ name: web.name, version: web.version, options }, callFor('f'))).toMatchObject([{ digest: web.digest }]);
     expect(await readdir(join(folder, 'apt/tmp'))).toEqual([]);
     expect((await readdir(folder)).sort()).toEqual(['apt', 'child.mjs', 'gnupg', 'web.deb']);
+    await repository.dispose();
+    await until('no agent', async () => ((await agentsOf(folder)).length === 0 ? true : undefined));
     await repository.offer({ ring: canary, artifacts: [web], options }, callFor('offer'));
     expect((await update(await hostOf())).exitCode).toBe(0);
   }, 60_000);
