@@ -19,8 +19,8 @@ const matches = (row: Stored, query: Query<Stored>): boolean => {
   return (
     equal &&
     (atMost === undefined || (row[atMost.column] !== null && compare(row[atMost.column], atMost.value) <= 0)) &&
-    (after === undefined || compare(row[after.column], after.value) > 0) &&
-    (before === undefined || compare(row[before.column], before.value) < 0)
+    (after === undefined || (row[after.column] !== null && compare(row[after.column], after.value) > 0)) &&
+    (before === undefined || (row[before.column] !== null && compare(row[before.column], before.value) < 0))
   );
 };
 

@@ -5,9 +5,9 @@ export interface Query<Row> {
   readonly where?: { readonly [C in keyof Row]?: Row[C] | readonly Row[C][] };
   /** Rows whose column is not null and at most this value. */
   readonly atMost?: { readonly column: keyof Row & string; readonly value: string | number };
-  /** Rows whose column is greater than this value: for paging in ascending order. */
+  /** Rows whose column is not null and greater than this value: for paging in ascending order. */
   readonly after?: { readonly column: keyof Row & string; readonly value: string | number };
-  /** Rows whose column is less than this value: for paging in descending order. */
+  /** Rows whose column is not null and less than this value: for paging in descending order. */
   readonly before?: { readonly column: keyof Row & string; readonly value: string | number };
   /** Default: by the primary key, ascending. Compared as numbers or by code point, never by locale. */
   readonly orderBy?: readonly [column: keyof Row & string, direction: 'ascending' | 'descending'];
