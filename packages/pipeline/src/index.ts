@@ -24,6 +24,7 @@ export { pushKeyOf } from './intake/push-key.js';
 export { createMemoryEngine, createMemoryJournal, type MemoryJournal } from './memory/memory-engine.js';
 export { createMemoryRecords } from './memory/memory-records.js';
 export { createMemoryStepLogs } from './memory/memory-step-logs.js';
+export { definitionFor, expandOptions } from './operations/expand-options.js';
 export { createOperationCodes, OPERATION_VERSIONS } from './operations/operation-codes.js';
 export type { OperationPorts } from './operations/operation-ports.js';
 export type { IdSource, PipelineClock } from './ports/clock.js';

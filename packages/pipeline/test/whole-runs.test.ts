@@ -145,7 +145,8 @@ describe('a run whose work fails before any host is touched', () => {
 
   it('ends as failed when the repository has lost the commit', async () => {
     const world = new World();
-    failCalls(world.outside, 'sources.fetchCommit', 'stop');
+    // Asked once for the commit's own role, and once by the build.
+    failCalls(world.outside, 'sources.fetchCommit', 'stop', 'stop');
     await world.push();
     await world.settle();
     expect(await world.run(1)).toMatchObject({ outcome: 'failed', stage: 'build' });

@@ -56,14 +56,20 @@ const checkFormats = (config: Config, instances: Instances): void => {
 const prepareGround = async (
   options: CommonOptions,
   config: Config,
-  given: { readonly logger: Logger; readonly redactor: Ground['redactor']; readonly stopping: AbortSignal },
+  given: {
+    readonly configFiles: readonly string[];
+    readonly logger: Logger;
+    readonly redactor: Ground['redactor'];
+    readonly stopping: AbortSignal;
+  },
   disposal: DisposalStack,
 ): Promise<Ground> => {
-  const { logger, redactor, stopping } = given;
+  const { configFiles, logger, redactor, stopping } = given;
   const dataFolder = options.dataFolder ?? config.dataFolder ?? defaultDataFolder(options.environment ?? process.env);
   const storage = await openStorage({ config, dataFolder, logger, signal: stopping }, disposal);
   const sandbox = await createSandbox({
-    hidden: [storage.folder.folder],
+    // The secrets' files too: without root, confined code has pipit's own uid outside.
+    hidden: [storage.folder.folder, ...configFiles],
     readable: [dirname(process.execPath)],
     trusted: config.trustRepositories,
     signal: stopping,
@@ -91,16 +97,18 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
   const environment = options.environment ?? process.env;
   const writeLog = options.writeLog ?? ((line: string) => process.stderr.write(line));
   const logger = createLogger({ level: options.logLevel ?? 'info', redactor, write: writeLog });
+  const configFiles: string[] = [];
   const { config, warnings } = await resolveConfig('configFile' in options ? options : { config: options.config }, {
     environment,
     redactor,
+    onFile: (path) => configFiles.push(path),
     ...(options.pluginFolder === undefined ? {} : { pluginFolder: options.pluginFolder }),
   });
   for (const warning of warnings) logger.warn({ file: warning.file, line: warning.line, code: warning.code }, warning.message);
   const stopping = new AbortController();
   const disposal = createDisposalStack(logger);
   try {
-    const ground = await prepareGround(options, config, { logger, redactor, stopping: stopping.signal }, disposal);
+    const ground = await prepareGround(options, config, { logger, redactor, configFiles, stopping: stopping.signal }, disposal);
     const container = composePipeline(ground);
     const firstToken = await container.get(parts.tokens).ensure();
     if (firstToken !== undefined) redactor.register(firstToken);

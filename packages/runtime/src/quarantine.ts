@@ -1,5 +1,5 @@
 import type { Logger, RingRef } from '@pipit/core';
-import { type Actor, appendAudit, PIPIT_ACTOR, type PipelineCatalog, type Records, type RingRow } from '@pipit/pipeline';
+import { type Actor, appendAudit, definitionFor, PIPIT_ACTOR, type PipelineCatalog, type Records, type RingRow } from '@pipit/pipeline';
 import { createCall } from './effects.js';
 
 const SETTING = 'quarantine';
@@ -32,7 +32,8 @@ export const createQuarantine = (ports: {
     const beyond: Beyond[] = [];
     for (const ring of await records.list('rings')) {
       const app = await records.get('apps', { app: ring.app });
-      const advertiser = app && catalog.get(app.pipeline)?.advertiser;
+      const definition = app && catalog.get(app.pipeline);
+      const advertiser = definition && definitionFor(definition, ring.app).advertiser;
       if (advertiser === undefined) continue;
       const target = { app: ring.app, role: ring.role, ring: ring.ring };
       const { current } = await advertiser.subject.read(

@@ -27,21 +27,33 @@ export interface ConfigOptions {
   readonly redactor: Redactor;
   /** Where plugins are looked for after the config file's folder. Default: where this package is installed. */
   readonly pluginFolder?: string;
+  /** Told of every file that the config is read from: itself, and those that `$file` names. */
+  readonly onFile?: (path: string) => void;
 }
+
+const readerFor =
+  ({ onFile }: ConfigOptions) =>
+  (path: string): Promise<string> => {
+    onFile?.(resolve(path));
+    return readFile(path, 'utf8');
+  };
 
 const ownFolder = (): string => dirname(fileURLToPath(import.meta.url));
 
-export const readConfigFile = async (file: string, { environment, redactor, pluginFolder }: ConfigOptions) =>
-  loadConfig({
+export const readConfigFile = async (file: string, options: ConfigOptions) => {
+  const { environment, redactor, pluginFolder } = options;
+  return loadConfig({
     file: resolve(file),
     environment,
-    readFile: (path) => readFile(path, 'utf8'),
+    readFile: readerFor(options),
     loadPlugin: createPluginLoader({ installationFolder: pluginFolder ?? ownFolder() }),
     redact: (text) => redactor.register(text),
   });
+};
 
 /** A library user's config takes the same way as a file: secrets become references, plugins given as objects are found by name. */
-const readConfigObject = async (config: RuntimeConfig, { environment, redactor }: ConfigOptions) => {
+const readConfigObject = async (config: RuntimeConfig, options: ConfigOptions) => {
+  const { environment, redactor } = options;
   const secrets: Record<string, string> = {};
   const hidden = (_key: string, value: unknown): unknown => {
     if (!isSecret(value)) return value;
@@ -68,7 +80,7 @@ const readConfigObject = async (config: RuntimeConfig, { environment, redactor }
     file: resolve('pipit.config.json'),
     text,
     environment: { ...environment, ...secrets },
-    readFile: (path) => readFile(path, 'utf8'),
+    readFile: readerFor(options),
     loadPlugin: async (uses) => {
       const given = config.plugins[uses.replace(/^given:/, '')];
       if (given !== undefined) return given.plugin;

@@ -73,11 +73,12 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       const view = await readView(transaction, run, catalog, clock.now());
       const move = decide(view);
       if (move.type === 'none' || isSameWait(run, move)) return undefined;
-      observer.onMove?.({ runId, move: move.type, phase: 'decided' });
-      return { type: move.type, ...(await applyMove(transaction, view, move)) };
+      const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
+      observer.onMove?.({ ...point, phase: 'decided' });
+      return { point, ...(await applyMove(transaction, view, move)) };
     });
     if (applied === undefined) return false;
-    observer.onMove?.({ runId, move: applied.type, phase: 'stored' });
+    observer.onMove?.({ ...applied.point, phase: 'stored' });
     ports.onChange(runId);
     if (applied.operation !== undefined) await submit(applied.operation);
     for (const other of applied.wake) wakeRun(other);

@@ -1,4 +1,4 @@
-import { appNameOf, type ChangeEvent, isPluginError } from '@pipit/core';
+import { appNameOf, type ChangeEvent, isPluginError, type RoleName } from '@pipit/core';
 import { appendAudit, PIPIT_ACTOR } from '../audit.js';
 import type { Hints } from '../hints.js';
 import type { PipelineClock } from '../ports/clock.js';
@@ -59,13 +59,20 @@ const bindApp = async (
   return undefined;
 };
 
-const startRun = async (
-  ports: HandlePorts,
-  row: EventRow,
-  event: ChangeWithCommit,
-  pipeline: PipelineDefinition,
-  isHead: boolean,
-): Promise<Verdict> => {
+interface RunToStart {
+  readonly pipeline: PipelineDefinition;
+  readonly role: RoleName;
+  /** The commit is still its ref's head. */
+  readonly isHead: boolean;
+}
+
+const verdictOf = (run: RunRow): Verdict => ({
+  outcome: run.outcome === 'stale' ? `Run ${run.id}: ${run.reason ?? ''}` : `Run ${run.id} began`,
+  runId: run.id,
+});
+
+const startRun = async (ports: HandlePorts, row: EventRow, event: ChangeWithCommit, begin: RunToStart): Promise<Verdict> => {
+  const { pipeline, role, isHead } = begin;
   const { records, clock } = ports;
   const app = appNameOf(event.repository);
   return records.transaction(async (transaction) => {
@@ -73,11 +80,16 @@ const startRun = async (
     const at = clock.now().toISOString();
     const refused = await bindApp(transaction, event, pipeline, at);
     if (refused !== undefined) return nothing(refused);
+    // Killed before the event was marked as handled: it began this run already.
+    const [own] = await transaction.list('runs', { where: { eventId: row.id }, limit: 1 });
+    if (own !== undefined) return verdictOf(own);
     const headKey = { repositoryId: event.repository.id, ref: event.ref };
     const head = await transaction.get('heads', headKey);
     // Another hook, poll or backfill has told the same push, maybe without knowing the commit before.
     if (head?.sha === event.sha) return nothing(`${event.ref} was told to be at ${event.sha} before`);
-    const pushKey = pushKeyOf(event);
+    // A teller that does not know the commit before means the one that was told last: else a ref that is pushed back to an old commit looks told.
+    const before = event.before ?? head?.sha ?? undefined;
+    const pushKey = pushKeyOf({ ...event, ...(before === undefined ? {} : { before }) });
     const [same] = await transaction.list('runs', { where: { pushKey }, limit: 1 });
     if (same !== undefined) return nothing(`Run ${same.id} is for the same push`);
     const number = await nextRunNumber(transaction, app);
@@ -86,7 +98,7 @@ const startRun = async (
     const run: RunRow = {
       id,
       app,
-      role: pipeline.roleOf(app),
+      role,
       number,
       pipeline: pipeline.name,
       kind: 'delivery',
@@ -127,8 +139,19 @@ const startRun = async (
       subject: id,
       detail: { event: row.id, sha: event.sha, stale: !isHead },
     });
-    return { outcome: isHead ? `Run ${id} began` : `Run ${id}: ${staleReason}`, runId: id };
+    return verdictOf(run);
   });
+};
+
+/** The role that the commit's own `pipit.yaml` names. A commit or file that cannot be used is the build's failure, where it is shown. */
+const readOwnRole = async ({ sources }: HandlePorts, event: ChangeWithCommit, signal: AbortSignal): Promise<RoleName | undefined> => {
+  try {
+    const commit = await sources.fetchCommit(event.repository, event.ref, event.sha, signal);
+    return (await sources.readFacts(commit, appNameOf(event.repository), signal)).role;
+  } catch (thrown) {
+    if (isPluginError(thrown) && thrown.recovery === 'stop') return undefined;
+    throw thrown;
+  }
 };
 
 const handleChange = async (ports: HandlePorts, row: EventRow, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
@@ -138,7 +161,9 @@ const handleChange = async (ports: HandlePorts, row: EventRow, event: ChangeEven
   const match = await ports.catalog.match({ instance: row.instance, ...change, before: event.before, author: event.author }, signal);
   if ('reason' in match) return nothing(match.reason);
   const head = await ports.sources.readHead(event.repository, event.ref, signal);
-  return startRun(ports, row, change, match.pipeline, head === sha);
+  const isHead = head === sha;
+  const role = match.pipeline.roleOf(appNameOf(event.repository), isHead ? await readOwnRole(ports, change, signal) : undefined);
+  return startRun(ports, row, change, { pipeline: match.pipeline, role, isHead });
 };
 
 const judge = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Promise<Verdict> => {

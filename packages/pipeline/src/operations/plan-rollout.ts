@@ -10,6 +10,7 @@ import type { RingPolicy, RolloutHostRow, RolloutPurpose, RolloutRow } from '../
 import { listRingHosts } from './list-hosts.js';
 import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
+import { readDefinition } from './read-definition.js';
 import { readRelease } from './read-release.js';
 import type { OperationScope, StepTools } from './run-step.js';
 import { StepFailed } from './step-failed.js';
@@ -105,9 +106,7 @@ export const planRollout = async (
   const { run, operation } = scope;
   const [stored] = await records.list('rollouts', { where: { operationId: operation.id } });
   if (stored !== undefined) return stored;
-  const definition = catalog.get(run.pipeline);
-  if (definition === undefined)
-    throw new StepFailed({ code: 'PIPELINE_GONE', message: `The config has no pipeline ${run.pipeline} any more` });
+  const definition = readDefinition(catalog, run);
   const at = run.rings.findIndex((each) => each.name === input.ring);
   const from = run.rings[at - 1]?.name;
   const choice =

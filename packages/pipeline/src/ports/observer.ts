@@ -10,6 +10,8 @@ export interface StepPoint {
 export interface MovePoint {
   readonly runId: string;
   readonly move: string;
+  /** The stage that the move is about. */
+  readonly stage: string;
   readonly phase: 'decided' | 'stored';
 }
 

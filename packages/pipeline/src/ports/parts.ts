@@ -37,7 +37,8 @@ export interface PipelineDefinition {
   readonly discovery: Part<Discovery<unknown>>;
   readonly advertiser: Part<Advertiser<unknown>>;
   readonly deployer: Part<Deployer<unknown>>;
-  roleOf(app: AppName): RoleName;
+  /** The config's word for this app, else the repository's own, else the pipeline's. */
+  roleOf(app: AppName, repositoryRole?: RoleName): RoleName;
   /** From the config; overrides the repository's own. */
   healthOf(app: AppName): HealthCheck | undefined;
 }

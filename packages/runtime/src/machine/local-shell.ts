@@ -31,9 +31,12 @@ export const createLocalShell = ({ folder, sandbox, signal, deadlineMs, onOutput
   const at = (path: string): string => resolve(folder, path);
   const run = async (argv: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
     const cwd = at(options.cwd ?? '.');
-    const env = { ...minimalEnvironment(folder), ...options.env };
     if (options.confined === true) await sandbox.giveFolder(folder);
-    const confined = options.confined === true ? sandbox.confine(argv, { folder: cwd, writable: [folder], env }) : { argv, env };
+    // The sandbox brings the minimal environment itself, with the running node on its PATH.
+    const confined =
+      options.confined === true
+        ? sandbox.confine(argv, { folder: cwd, writable: [folder], env: options.env ?? {} })
+        : { argv, env: { ...minimalEnvironment(folder), ...options.env } };
     const command = options.root === true && process.getuid?.() !== 0 ? ['sudo', '-n', '--', ...confined.argv] : confined.argv;
     return runCommand(command, {
       cwd,

@@ -30,7 +30,7 @@ const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDef
     discovery: part('discovery', pipeline.discovery),
     advertiser: part('advertiser', pipeline.advertiser),
     deployer: part('deployer', pipeline.deployer),
-    roleOf: (app) => overridesOf(pipeline, app)?.role ?? pipeline.role,
+    roleOf: (app, repositoryRole) => overridesOf(pipeline, app)?.role ?? repositoryRole ?? pipeline.role,
     healthOf: (app) => overridesOf(pipeline, app)?.health ?? pipeline.health,
   };
 };

@@ -1,5 +1,5 @@
 import { type AppName, type HostReport, parsePackageName } from '@pipit/core';
-import type { PipelineDefinition } from '@pipit/pipeline';
+import { definitionFor } from '@pipit/pipeline';
 import type { HostView } from '../api.js';
 import { createCall } from '../effects.js';
 import { unknown } from './unknown.js';
@@ -14,8 +14,9 @@ export const listHosts = async (
 ): Promise<readonly HostView[]> => {
   const { records, catalog } = ports;
   const row = await records.get('apps', { app: query.app as AppName }); // a name that nobody has finds nothing
-  const definition: PipelineDefinition | undefined = row && catalog.get(row.pipeline);
-  if (row === undefined || definition === undefined) throw unknown('APP_UNKNOWN', `No app ${query.app} is known`, 'See `pipit apps`.');
+  const found = row && catalog.get(row.pipeline);
+  if (row === undefined || found === undefined) throw unknown('APP_UNKNOWN', `No app ${query.app} is known`, 'See `pipit apps`.');
+  const definition = definitionFor(found, row.app);
   const [latest] = await records.list('runs', { where: { app: row.app }, orderBy: ['number', 'descending'], limit: 1 });
   const role = latest?.role ?? definition.roleOf(row.app);
   const call = createCall(ports.logger, ports.signal, DEADLINE_MS);

@@ -1,5 +1,5 @@
 import { appNameOf, isPluginError, packageVersion, parseCommitSha, parsePackageName, parseRefName, type RepositoryRef } from '@pipit/core';
-import { type ErrorRecord, type PipelineDefinition, planStages, type Stage } from '@pipit/pipeline';
+import { definitionFor, type ErrorRecord, type PipelineDefinition, planStages, type Stage } from '@pipit/pipeline';
 import type { PlanView } from '../api.js';
 import { createCall } from '../effects.js';
 import { unknown } from './unknown.js';
@@ -49,7 +49,7 @@ export const planChange = async (
     call.signal,
   );
   if ('reason' in match) throw unknown('PIPELINE_UNKNOWN', match.reason, 'See the `repositories:` and `trigger:` of the config.');
-  const { pipeline } = match;
+  const pipeline = definitionFor(match.pipeline, app);
   const commit = await sources.fetchCommit(query.repository, ref, sha, call.signal);
   const problems: ErrorRecord[] = [];
   const facts = await sources.readFacts(commit, app, call.signal).catch((error: unknown) => {
@@ -62,7 +62,7 @@ export const planChange = async (
   const published = await ports.withOp('plan', repository.instance, commit, (op) =>
     repository.subject.find({ name: parsePackageName(app), version, options: repository.options }, op),
   );
-  const role = pipeline.roleOf(app);
+  const role = pipeline.roleOf(app, facts?.role);
   const seen = new Set<string>();
   const rings: PlanView['rings'][number][] = [];
   for (const { name } of pipeline.rings) {
