@@ -6,9 +6,11 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null;
 };
 
+const APP_PLACEHOLDER = /\$\{app\}/g;
+
 /** `${app}` in any text of a slot's options becomes the app's name: one pipeline serves many apps. Secrets and other objects stay as they are. */
 export const expandOptions = (options: unknown, app: AppName): unknown => {
-  if (typeof options === 'string') return options.replaceAll('${app}', app);
+  if (typeof options === 'string') return options.replace(APP_PLACEHOLDER, app);
   if (Array.isArray(options)) return options.map((each) => expandOptions(each, app));
   if (typeof options !== 'object' || options === null || isSecret(options) || !isPlain(options)) return options;
   return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, expandOptions(value, app)]));
