@@ -31,6 +31,7 @@ describe('the check of error codes', () => {
     "// code: 'B_BROKE'",
     "const e = { code: 'ENOENT' };",
     "const e = { code: 'lower_case' };",
+    "const e = { code: 'FST_ERR_VALIDATION' };",
   ])('does not take for a code of ours: %s', (text) => {
     expect(checkErrorCodes(source(text), [])).toEqual([]);
   });

@@ -16,7 +16,7 @@ describe('the check of a plugin folder', () => {
   const good: WorkspacePackage = {
     folder: 'plugins/jenkins',
     manifest: { name: '@pipit/plugin-jenkins', keywords: ['pipit-plugin'], peerDependencies: { '@pipit/core': 'workspace:^' } },
-    sources: [],
+    sources: [{ path: 'plugins/jenkins/src/index.ts', text: 'export const plugin = definePlugin({});' }],
     files: PLUGIN_FILES,
   };
 
@@ -28,6 +28,12 @@ describe('the check of a plugin folder', () => {
     expect(checkPluginFolder({ ...good, files: PLUGIN_FILES.filter((other) => other !== file) })).toEqual([
       `plugins/jenkins/${file} is missing`,
     ]);
+  });
+
+  it('passes a plugin that is exported from another file, and tells of one that is not exported', () => {
+    const withFace = (text: string) => checkPluginFolder({ ...good, sources: [{ path: 'plugins/jenkins/src/index.ts', text }] });
+    expect(withFace("export { jenkins as plugin } from './jenkins.js';")).toEqual([]);
+    expect(withFace('const plugin = 1;\nexport const jenkins = plugin;')).toEqual([expect.stringContaining('exports no "plugin"')]);
   });
 
   it.each([

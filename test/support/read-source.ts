@@ -138,8 +138,8 @@ const literalsOf = (node: ts.Expression): readonly string[] => {
   return [];
 };
 
-/** An error code has two words at least, so that errno names such as `ENOENT` are not taken for ours. */
-export const ERROR_CODE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/;
+/** An error code of ours has two words at least, unlike errno's `ENOENT`, and is not one of Fastify's (`FST_ERR_...`). */
+export const ERROR_CODE = /^(?!FST_ERR_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/;
 
 /** Every literal `code: 'UPPER_CASE'` of a file's values (types do not count). */
 export const readErrorCodes = (path: string, text: string): readonly Finding[] => {
