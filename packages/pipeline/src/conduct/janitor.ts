@@ -12,7 +12,9 @@ export const runJanitor = async (ports: {
   readonly logger: Logger;
 }): Promise<void> => {
   const { records, effects, logger } = ports;
-  const open = await records.list('cleanups');
+  // What failed before comes last: a host that is gone for good keeps no other folder from being removed.
+  const all = await records.list('cleanups');
+  const open = [...all.filter((row) => row.lastError === null), ...all.filter((row) => row.lastError !== null)];
   let done = 0;
   for (const row of open) {
     if (done >= MAX_A_PASS) return;
