@@ -154,9 +154,19 @@ const readOwnRole = async ({ sources }: HandlePorts, event: ChangeWithCommit, si
   }
 };
 
+/** A deleted ref has no head: made again, even at the commit it had, it is a push. */
+const forgetHead = async ({ records, sources, clock }: HandlePorts, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
+  const { repository, ref } = event;
+  const gone = (await sources.readHead(repository, ref, signal)) === undefined;
+  const changes = { sha: null, updatedAt: clock.now().toISOString() };
+  // A late telling, of a ref that is there again, says nothing about now.
+  if (gone) await records.transaction((transaction) => transaction.update('heads', { repositoryId: repository.id, ref }, changes));
+  return nothing(`${ref} was deleted`);
+};
+
 const handleChange = async (ports: HandlePorts, row: EventRow, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
   const { sha } = event;
-  if (sha === null) return nothing(`${event.ref} was deleted`);
+  if (sha === null) return forgetHead(ports, event, signal);
   const change: ChangeWithCommit = { ...event, sha };
   const match = await ports.catalog.match({ instance: row.instance, ...change, before: event.before, author: event.author }, signal);
   if ('reason' in match) return nothing(match.reason);
