@@ -7,12 +7,15 @@ import type { Backend } from './world.js';
 const loadRuntime = () => import('@pipit/runtime');
 const loadServer = () => import('@pipit/server');
 
+// This package depends on pipit's own plugins, so that they are found from here.
+const ownFolder = dirname(fileURLToPath(import.meta.url));
+
 /** The packages behind the command, as they are installed. */
 export const nodeBackend: Backend = {
-  loadPlugin: createPluginLoader({ installationFolder: dirname(fileURLToPath(import.meta.url)) }),
+  loadPlugin: createPluginLoader({ installationFolder: ownFolder }),
   findServer: async (dataFolder) => (await loadRuntime()).findServer(dataFolder),
   defaultDataFolder: async (environment) => (await loadRuntime()).defaultDataFolder(environment),
-  openRuntime: async (options) => (await loadRuntime()).createRuntime(options),
+  openRuntime: async (options) => (await loadRuntime()).createRuntime({ ...options, pluginFolder: ownFolder }),
   openServer: async (options) => (await loadServer()).createServer({ ...options, clock: { now: () => new Date() } }),
   openHttpApi: async ({ url, token }) => (await loadServer()).createHttpApi({ url, ...(token === undefined ? {} : { token }) }),
 };

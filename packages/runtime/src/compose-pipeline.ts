@@ -8,6 +8,7 @@ import {
   createIntake,
   createOperationCodes,
   type Effects,
+  type Engine,
   type Hints,
   type Intake,
   type OperationCode,
@@ -25,6 +26,7 @@ import type { Instances } from './plugins/instances.js';
 import { createPoller, type Poller } from './plugins/poller.js';
 import { createQuarantine, type Quarantine } from './quarantine.js';
 import { createGitSources, type GitSources } from './sources/git-sources.js';
+import { startWhenNeeded } from './start-when-needed.js';
 import type { Storage } from './storage.js';
 import { createTokens, type Tokens } from './tokens.js';
 
@@ -56,12 +58,13 @@ export const parts = {
   tokens: createToken<Tokens>('tokens'),
   quarantine: createToken<Quarantine>('quarantine'),
   codes: createToken<readonly OperationCode[]>('codes'),
+  engine: createToken<Engine>('engine'),
 } as const;
 
 /** Every part of a running pipit, each made from those it names: this is the only place where they meet. */
 export const composePipeline = (ground: Ground): Container => {
   const { config, storage, instances, logger, observer, stopping, sandbox, redactor, hookUrlOf } = ground;
-  const { records, logs, engine, files, folder } = storage;
+  const { records, logs, files, folder } = storage;
   const container = createContainer();
 
   container.provide(parts.sources, () =>
@@ -82,10 +85,11 @@ export const composePipeline = (ground: Ground): Container => {
   container.provide(parts.changes, () => createChangeFeed());
   container.provide(parts.tokens, () => createTokens(records));
   container.provide(parts.quarantine, (made) => createQuarantine({ records, catalog: made.get(parts.catalog), logger, signal: stopping }));
+  container.provide(parts.engine, (made) => startWhenNeeded(storage.engine, () => made.get(parts.codes)));
   container.provide(parts.conductor, (made) =>
     createConductor({
       records,
-      engine,
+      engine: made.get(parts.engine),
       catalog: made.get(parts.catalog),
       sources: made.get(parts.sources),
       effects: made.get(parts.effects),

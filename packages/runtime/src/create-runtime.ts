@@ -127,14 +127,14 @@ const buildRuntime = (
   firstToken: string | undefined,
 ): Runtime => {
   const { storage, config, instances, logger } = ground;
-  const { records, engine, lock, folder } = storage;
+  const { records, lock, folder } = storage;
   let stopped: Promise<void> | undefined;
 
   const drain = async (deadlineMs: number): Promise<void> => {
     await container.get(parts.poller).stop();
     await container.get(parts.conductor).stop();
     stopping.abort();
-    await engine.stop(deadlineMs);
+    await container.get(parts.engine).stop(deadlineMs);
   };
 
   return {
@@ -144,7 +144,7 @@ const buildRuntime = (
     start: async () => {
       await container.get(parts.quarantine).check();
       disposal.push('file sweep', startFileSweep(storage, logger));
-      await engine.start(container.get(parts.codes));
+      if ((await container.get(parts.quarantine).read()) === null) await container.get(parts.engine).start([]);
       container.get(parts.conductor).start();
       container.get(parts.poller).start();
     },

@@ -153,8 +153,9 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   };
 
   const sweep = async (): Promise<void> => {
-    await engine.sweep();
+    // In quarantine nothing may have an effect, and the engine's recovery has.
     if (await isQuarantined()) return;
+    await engine.sweep();
     for (const event of await records.list('events', { where: { state: 'received' }, limit: 500 })) wakeEvent(event.id);
     for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } })) await reconcile(operation);
     for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);

@@ -9,6 +9,7 @@ import { errorRecordOf, StepFailed } from './step-failed.js';
 /** Tries of one step before its failure is the operation's; the last waits some 8 s. */
 const STEP_ATTEMPTS = 6;
 const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
+const QUARANTINE_POLL_MS = 5_000;
 /** How long an effect may take unless it says so: publishing a large package over a slow line takes minutes. */
 const EFFECT_DEADLINE_MS = 15 * 60_000;
 
@@ -64,6 +65,14 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     return current !== undefined && current.cancelRequestedBy !== null;
   };
 
+  /** While a person reconciles, no effect begins; operations under way wait before their next try. */
+  const waitOutQuarantine = async (): Promise<void> => {
+    while ((await records.get('settings', { name: 'quarantine' })) !== undefined) {
+      await clock.sleep(QUARANTINE_POLL_MS, stopping);
+      if (stopping.aborted) throw new OperationInterrupted();
+    }
+  };
+
   const attemptStep = async (
     name: string,
     work: (tools: StepTools) => Promise<unknown>,
@@ -87,6 +96,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
       await records.transaction((transaction) => transaction.update('steps', key, { state, error, endedAt: now() }));
     };
     for (let tries = 1; ; tries += 1) {
+      await waitOutQuarantine();
       attempt += 1;
       const row = {
         ...key,
