@@ -85,14 +85,17 @@ describe('a ring', () => {
 
   it('is not verified by a host with nothing installed', () => {
     const { installed: _installed, ...bare } = report('b');
-    expect(judgeRing(ring({ reports: [report('a'), bare] }))).toMatchObject({ verified: false, reason: /nothing installed/ });
+    expect(judgeRing(ring({ reports: [report('a'), bare] }))).toMatchObject({
+      verified: false,
+      reason: expect.stringMatching(/nothing installed/),
+    });
   });
 
   it('is not verified by a host that was to be checked and gave no answer', () => {
     const { healthy: _healthy, ...silent } = report('b');
     expect(judgeRing(ring({ reports: [report('a'), silent] }))).toMatchObject({
       verified: false,
-      reason: /did not answer the health check/,
+      reason: expect.stringMatching(/did not answer the health check/),
     });
     expect(judgeRing(ring({ reports: [report('a'), silent], checked: false })).verified).toBe(true);
   });
@@ -329,7 +332,10 @@ describe('the target of a rollback', () => {
   it('says which ring has nothing, and what then', () => {
     const result = planRollback({ ring: canary, rings, rollouts: [] });
     expect(result).toMatchObject({
-      error: { message: 'No release has completed in production yet, so canary has nothing to go back to', hint: /keeps what it has/ },
+      error: {
+        message: 'No release has completed in production yet, so canary has nothing to go back to',
+        hint: expect.stringMatching(/keeps what it has/),
+      },
     });
   });
 });

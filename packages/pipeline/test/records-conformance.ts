@@ -69,7 +69,10 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
 
   describe(`records: ${name}`, () => {
     test('give back a row as it went in, however deep its JSON', async (records) => {
-      const body = { type: 'change', event: { key: 'ä😀 "\\', deep: [{ a: [1, null, { b: { c: [[]] } }] }], zero: 0, no: false, empty: {} } };
+      const body = {
+        type: 'change',
+        event: { key: 'ä😀 "\\', deep: [{ a: [1, null, { b: { c: [[]] } }] }], zero: 0, no: false, empty: {} },
+      };
       const row = eventRow('e1', { body, outcome: "it's 100% \u0001 \n done" });
       await insert(records, row);
       expect(await records.get('events', idOf('e1'))).toEqual(row);
@@ -115,7 +118,9 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
     });
 
     test('let one of many insert the same key at the same moment', async (records) => {
-      const inserted = await Promise.all(Array.from({ length: 20 }, (_none, index) => insert(records, eventRow(`e${index}`, { key: 'k' }))));
+      const inserted = await Promise.all(
+        Array.from({ length: 20 }, (_none, index) => insert(records, eventRow(`e${index}`, { key: 'k' }))),
+      );
       expect(inserted.flat().filter((each) => each)).toHaveLength(1);
       expect(await records.list('events')).toHaveLength(1);
     });
@@ -206,7 +211,12 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       list('gives nothing at a limit of none', { limit: 0 }, []);
       list(
         'takes all together',
-        { where: { instance: 'github' } as object, after: { column: 'id', value: 'e1' } as never, orderBy: ['id', 'descending'] as never, limit: 1 },
+        {
+          where: { instance: 'github' } as object,
+          after: { column: 'id', value: 'e1' } as never,
+          orderBy: ['id', 'descending'] as never,
+          limit: 1,
+        },
         ['e4'],
       );
 
@@ -234,7 +244,8 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
             const row = await transaction.get('settings', { name: 'count' });
             await settle();
             const value = Number(row?.value ?? 0) + 1;
-            if (!(await transaction.insert('settings', { name: 'count', value }))) await transaction.update('settings', { name: 'count' }, { value });
+            if (!(await transaction.insert('settings', { name: 'count', value })))
+              await transaction.update('settings', { name: 'count' }, { value });
             inside -= 1;
           }),
         ),

@@ -74,6 +74,8 @@ export interface Outside {
   readonly batches: SimulatedBatch[];
   /** Temporary folders that exist now. */
   readonly folders: Set<string>;
+  /** Folders that cannot be removed. */
+  readonly stuckFolders: Set<string>;
   /** How often each call was made, for example `ci.start`. */
   readonly calls: Map<string, number>;
   /** Faults to come, by call; one is used up by each call. */
@@ -96,6 +98,7 @@ export const createOutside = (): Outside => ({
   hosts: new Map(),
   batches: [],
   folders: new Set(),
+  stuckFolders: new Set(),
   calls: new Map(),
   faults: new Map(),
   plans: new Map(),

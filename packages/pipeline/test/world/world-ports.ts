@@ -123,6 +123,7 @@ export const effectsOf = (ports: { outside: Outside; records: Records; clock: Pi
       }),
     removeFolder: (target) =>
       callOutside(outside, life, 'effects.removeFolder', () => {
+        if (outside.stuckFolders.has(target)) throw new Error('its host does not answer');
         outside.folders.delete(target);
       }),
   };

@@ -1,0 +1,250 @@
+import type { CommitSha } from '@pipit/core';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { failCalls } from './world/outside.js';
+import { APP, MAIN, REPOSITORY, World } from './world/world.js';
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+const eventOf = async (id: string) => (await world.records.list('events')).find((event) => event.id === id);
+const outcomeOf = async (id: string): Promise<string> => (await eventOf(id))?.outcome ?? '';
+
+describe('a delivery', () => {
+  it('is durable when it is answered, also when pipit is killed right after', async () => {
+    const { eventId } = await world.push();
+    world.crash();
+    expect(await eventOf(eventId)).toBeDefined();
+    await world.settle();
+    expect(await world.run(1)).toMatchObject({ eventId, waitingFor: 'promotion' });
+  });
+
+  it('is accepted once, however often it comes at the same moment', async () => {
+    const commit = world.commit();
+    world.outside.repositories.get(REPOSITORY.id)?.refs.set(MAIN, commit.sha);
+    const tellings = Array.from({ length: 50 }, () => world.tell({ key: 'same', repository: REPOSITORY, ref: MAIN, sha: commit.sha }));
+    const accepted = await Promise.all(tellings);
+    expect(accepted.filter((each) => !each.repeated)).toHaveLength(1);
+    expect(new Set(accepted.map((each) => each.eventId)).size).toBe(1);
+    await world.settle();
+    expect(await world.records.list('events')).toHaveLength(1);
+    expect(await world.runs()).toHaveLength(1);
+    expect(await world.records.list('audit', { where: { action: 'event.accept' } })).toHaveLength(1);
+  });
+
+  it('of another instance under the same key is another event', async () => {
+    const { eventId } = await world.push({ key: 'same' });
+    const other = await world.tell({ key: 'same', repository: REPOSITORY, ref: MAIN, sha: (await world.push()).sha }, 'gitlab');
+    expect(other).toMatchObject({ repeated: false });
+    expect(other.eventId).not.toBe(eventId);
+  });
+
+  it('that cannot be stored is not answered', async () => {
+    const { records } = world;
+    const broken = new World();
+    Object.assign(broken.records, { transaction: () => Promise.reject(new Error('disk full')) });
+    await expect(broken.tell({ repository: REPOSITORY, ref: MAIN, sha: 'a'.repeat(40) as CommitSha })).rejects.toThrow('disk full');
+    expect(await records.list('events')).toEqual([]);
+  });
+});
+
+describe('one push', () => {
+  const tellings: readonly (readonly [string, boolean, boolean])[] = [
+    ['both with the commit before', true, true],
+    ['the hook with, the poll without it', true, false],
+    ['the poll first, without it', false, true],
+    ['neither with it', false, false],
+  ];
+  it.each(tellings)('told by hook and poll (%s) begins one run', async (_name, hook, poll) => {
+    await world.deliver();
+    const before = (await world.run(1)).sha;
+    const { sha } = await world.push(hook ? { before } : { before: null });
+    await world.tell({ repository: REPOSITORY, ref: MAIN, sha, ...(poll ? { before } : {}) }, 'poll');
+    await world.settle();
+    await world.tell({ repository: REPOSITORY, ref: MAIN, sha, ...(poll ? { before } : {}) }, 'backfill');
+    await world.settle();
+    expect((await world.runs()).map((run) => run.id)).toEqual(['web-1', 'web-2']);
+    expect(world.outside.builds).toHaveLength(2);
+  });
+
+  it('that was overtaken before its run would begin is recorded as stale, and starts nothing', async () => {
+    const first = world.commit();
+    const { sha } = await world.push();
+    const { eventId } = await world.tell({ repository: REPOSITORY, ref: MAIN, sha: first.sha });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toMatch(/^Run web-\d+: .* is no longer the head of refs\/heads\/main$/);
+    const stale = (await world.runs()).find((run) => run.outcome === 'stale');
+    expect(stale).toMatchObject({ sha: first.sha, state: 'ended' });
+    expect(world.outside.builds.map((build) => build.sha)).toEqual([sha]);
+  });
+
+  it('replayed under another delivery, days later, starts nothing', async () => {
+    await world.deliver();
+    const { sha } = await world.run(1);
+    await world.deliver();
+    await world.tell({ repository: REPOSITORY, ref: MAIN, sha });
+    await world.settle();
+    expect(world.outside.builds).toHaveLength(2);
+    expect(world.versionsOf('canary')).toEqual([(await world.run(2)).version]);
+  });
+
+  it.each([true, false])('back to an earlier commit is a push of its own (told with the commit before: %s)', async (told) => {
+    await world.deliver();
+    const first = [...(world.outside.repositories.get(REPOSITORY.id)?.commits.values() ?? [])][0];
+    await world.deliver();
+    const { eventId } = await world.push(told ? {} : { before: null }, first);
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe('Run web-3 began');
+    expect(world.versionsOf('canary')).toEqual([(await world.run(1)).version]);
+  });
+});
+
+describe('an app', () => {
+  it('belongs to the repository that it was first seen with', async () => {
+    await world.deliver();
+    const { eventId } = await world.push({ repository: { id: '666', name: 'mallory/web', url: 'https://git.example.org/mallory/web' } });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toMatch(/^App web belongs to repository acme\/web \(4711\); mallory\/web \(666\) starts nothing$/);
+    expect(await world.runs()).toHaveLength(1);
+  });
+
+  it('keeps its repository when that is renamed elsewhere', async () => {
+    await world.deliver();
+    await world.push({ repository: { ...REPOSITORY, name: 'moved/web' } });
+    await world.settle();
+    expect(await world.runs()).toHaveLength(2);
+  });
+
+  it('is delivered from one ref', async () => {
+    await world.deliver();
+    const { eventId } = await world.push({ ref: 'refs/heads/feature/login' });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toMatch(
+      /^App web is delivered from refs\/heads\/main; refs\/heads\/feature\/login may not feed its rings too$/,
+    );
+    expect(await world.runs()).toHaveLength(1);
+  });
+
+  it('may be delivered from a branch with a slash', async () => {
+    await world.push({ ref: 'refs/heads/release/2026' });
+    await world.settle();
+    expect(await world.run(1)).toMatchObject({ ref: 'refs/heads/release/2026', waitingFor: 'promotion' });
+    expect(await world.records.get('apps', { app: APP })).toMatchObject({ ref: 'refs/heads/release/2026' });
+  });
+});
+
+describe('an event that begins nothing says why', () => {
+  it('when the ref was deleted', async () => {
+    await world.deliver();
+    await world.deleteRef();
+    await world.settle();
+    expect((await world.records.list('events')).at(-1)?.outcome).toBe('refs/heads/main was deleted');
+    expect(await world.runs()).toHaveLength(1);
+  });
+
+  it('when a ref is made again at the commit it had, it is a push', async () => {
+    await world.deliver();
+    await world.deliver();
+    const { sha } = await world.run(2);
+    await world.deleteRef();
+    await world.settle();
+    world.outside.repositories.get(REPOSITORY.id)?.refs.set(MAIN, sha);
+    const { eventId } = await world.tell({ repository: REPOSITORY, ref: MAIN, sha });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe('Run web-3 began');
+  });
+
+  it('when no pipeline takes it', async () => {
+    const { eventId } = await world.push({ ref: 'refs/tags/v1' });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe('No pipeline takes refs/tags/v1 of acme/web');
+  });
+
+  it('when the repository is refused for good', async () => {
+    failCalls(world.outside, 'sources.readHead', 'stop');
+    const { eventId } = await world.push();
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe('SIMULATED_REFUSED: sources.readHead is refused');
+  });
+
+  it.each([
+    [{ type: 'alarm', alarm: { id: 'a', firing: true, since: '2026-01-01T00:00:00.000Z', labels: {} } }, 'alarm'],
+    [{ type: 'command', command: { userId: 'u', words: ['promote'], replyTo: 'c' } }, 'command'],
+  ] as const)('when nothing listens to it', async (inbound, type) => {
+    const { eventId } = await world.receive(inbound);
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe(`Nothing in this installation listens to ${type} events`);
+  });
+});
+
+it('a hint of the CI is a reason to look now, and never a result', async () => {
+  await world.push({ plan: { inspections: 12 } });
+  await world.until(() => (world.outside.builds[0]?.inspections ?? 0) >= 10);
+  const looked = world.calls('ci.inspect');
+  const { time } = world.clock;
+  const key = world.outside.builds[0]?.key ?? '';
+  await world.receive({ type: 'build', key });
+  await world.until(() => world.calls('ci.inspect') > looked);
+  expect(world.clock.time).toBe(time);
+  expect(await world.run(1)).toMatchObject({ stage: 'build', state: 'active' });
+});
+
+describe('quarantine', () => {
+  const effects = (): number =>
+    ['ci.start', 'packager.package', 'repository.publish', 'repository.offer', 'advertiser.write', 'deployer.start'].reduce(
+      (sum, name) => sum + world.calls(name),
+      0,
+    );
+
+  it('keeps events and begins no run until a person lifts it', async () => {
+    await world.quarantine(true);
+    const { eventId } = await world.push();
+    await world.pass(60_000);
+    expect(await eventOf(eventId)).toMatchObject({ state: 'received' });
+    expect(await world.runs()).toEqual([]);
+    await world.quarantine(false);
+    await world.settle();
+    expect(await world.run(1)).toMatchObject({ waitingFor: 'promotion' });
+  });
+
+  it.each(['ci.inspect', 'packager.package', 'repository.publish', 'repository.offer', 'advertiser.write', 'deployer.inspect'])(
+    'stops a run under way behind %s, over a restart too',
+    async (call) => {
+      failCalls(world.outside, call, 'retry');
+      await world.push();
+      await world.until(() => world.calls(call) === 1);
+      await world.quarantine(true);
+      const before = effects();
+      await world.pass(60_000);
+      world.crash();
+      await world.pass(60_000);
+      expect(effects()).toBe(before);
+      await world.quarantine(false);
+      await world.settle();
+      expect(await world.run(1)).toMatchObject({ waitingFor: 'promotion' });
+    },
+  );
+
+  it('leaves clean-ups alone', async () => {
+    await world.push({ plan: { inspections: 600 } });
+    await world.until(() => world.outside.builds.length === 1);
+    await world.quarantine(true);
+    await world.pass(60_000);
+    expect(world.calls('effects.removeFolder')).toBe(0);
+  });
+});
+
+it('clean-ups that cannot be done keep no other from being done', async () => {
+  const createdAt = '2025-01-01T00:00:00.000Z';
+  await world.records.transaction(async (transaction) => {
+    for (let count = 0; count < 60; count += 1) {
+      const id = `folder-${String(count).padStart(2, '0')}`;
+      const operationId = 'gone' as Parameters<typeof transaction.insert<'cleanups'>>[1]['operationId'];
+      await transaction.insert('cleanups', { id, kind: 'folder', target: id, operationId, createdAt, lastError: null });
+    }
+  });
+  for (let count = 0; count < 59; count += 1) world.outside.stuckFolders.add(`folder-${String(count).padStart(2, '0')}`);
+  await world.until(async () => (await world.records.list('cleanups', { where: { lastError: null } })).length === 0);
+  expect(await world.records.list('cleanups')).toHaveLength(59);
+});
