@@ -10,11 +10,18 @@ export const installDependencies = () => {
   pnpm(packageManager, ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], { cwd: root });
 };
 
-export const build = () => {
+/** @param types whether type declarations are made too: only publishing and its checks need them. */
+export const build = ({ types }) => {
   console.log('Building ...');
   pnpm(packageManager, ['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--log-order=stream'], {
     cwd: root,
-    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' },
+    env: {
+      ...process.env,
+      TURBO_TELEMETRY_DISABLED: '1',
+      DO_NOT_TRACK: '1',
+      TURBO_NO_UPDATE_NOTIFIER: '1',
+      PIPIT_BUILD_TYPES: types ? 'yes' : 'no',
+    },
   });
 };
 

@@ -6,7 +6,7 @@ import { checkNode, ensurePrograms, RUN_PROGRAMS } from './requirements.mjs';
 checkNode();
 await ensurePrograms(RUN_PROGRAMS);
 installDependencies();
-build();
+build({ types: false });
 
 const child = spawn(process.execPath, ['examples/main-job/dist/main.js', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
 // A Ctrl-C reaches the child by itself: it ends cleanly, and then so does this.

@@ -85,7 +85,7 @@ if (unknown.length > 0) {
 checkNode();
 await ensurePrograms({ ...RUN_PROGRAMS, ...TEST_PROGRAMS });
 installDependencies();
-build();
+build({ types: true });
 try {
   for (const [name, run] of Object.entries(checks)) if (wanted.length === 0 || wanted.includes(name)) run();
 } finally {
