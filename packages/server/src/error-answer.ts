@@ -59,7 +59,8 @@ const fromFastify = ({ statusCode, code }: { readonly statusCode: number; readon
         hint: 'The API takes application/json.',
       });
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new HttpError({ status: 400, code: 'INVALID_JSON', message: 'The body is not JSON' });
+      // Also of keys that would set a prototype.
+      return new HttpError({ status: 400, code: 'INVALID_JSON', message: 'The body is not JSON that is taken here' });
     default:
       return new HttpError({ status: statusCode, code: 'REQUEST_MALFORMED', message: 'The request is not well-formed HTTP' });
   }
@@ -79,8 +80,6 @@ const asHttpError = (thrown: unknown): HttpError | undefined => {
       ...(status === 503 ? { headers: { 'retry-after': RETRY_AFTER_SECONDS } } : {}),
     });
   }
-  // A SyntaxError of fastify's JSON parser carries a status too.
-  if (thrown instanceof SyntaxError && hasStatus(thrown)) return fromFastify({ statusCode: 400, code: 'FST_ERR_CTP_INVALID_JSON_BODY' });
   if (hasStatus(thrown) && thrown.statusCode >= 400 && thrown.statusCode < 500) return fromFastify(thrown);
   return undefined;
 };

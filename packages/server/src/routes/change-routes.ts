@@ -59,7 +59,7 @@ export const changeRoutes =
           summary: 'Live changes as server-sent events; resumes with Last-Event-ID',
           querystring: changesQuery,
           response: {
-            200: { description: 'Default Response', content: { 'text/event-stream': { schema: z.string() } } },
+            200: { description: 'OK', content: { 'text/event-stream': { schema: z.string() } } },
             ...errorResponses(400, 404),
           },
         },

@@ -32,7 +32,7 @@ export const commandRoutes =
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
       if (body === '') done(null, undefined);
-      else parseJson(request, body.toString(), done);
+      else void parseJson(request, body.toString(), done);
     });
     app.addHook('preValidation', async (request) => {
       // Every field of a command may be left out, and so may the body.

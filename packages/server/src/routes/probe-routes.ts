@@ -81,7 +81,11 @@ export const probeRoutes =
     app.get(
       '/metrics',
       {
-        schema: { tags, summary: 'Counters and gauges, in the text format of Prometheus', response: { 200: z.string() } },
+        schema: {
+          tags,
+          summary: 'Counters and gauges, in the text format of Prometheus',
+          response: { 200: { description: 'OK', content: { 'text/plain': { schema: z.string() } } } },
+        },
       },
       async (_request, reply) =>
         reply

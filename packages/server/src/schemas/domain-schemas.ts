@@ -1,5 +1,4 @@
 import type {
-  Advertisement,
   Artifact,
   ArtifactId,
   ChangeEvent,
@@ -48,12 +47,6 @@ export const artifact: z.ZodType<Artifact> = named(
     content: z.union([z.object({ sha256: digest, size: z.number() }), z.object({ reference: z.string() })]),
   }),
 );
-
-export const advertisement: z.ZodType<Advertisement> = z.object({
-  version: branded<Advertisement['version']>(),
-  sequence: z.number(),
-  artifacts: z.array(artifactId),
-});
 
 const withinMs = z.number();
 
