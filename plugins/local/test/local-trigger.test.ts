@@ -250,7 +250,7 @@ describe('the post-receive hook', () => {
       received.push({ request: asked, answer });
       response
         .writeHead('refused' in answer ? answer.status : 202)
-        .end(JSON.stringify('refused' in answer ? answer : { eventId: 'event-7' }));
+        .end(JSON.stringify('refused' in answer ? answer : { eventIds: ['event-7'], repeated: false }));
     });
     const listen = async (port: number): Promise<number> => {
       server.listen(port, '127.0.0.1');
