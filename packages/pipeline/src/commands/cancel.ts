@@ -7,8 +7,9 @@ import type { Asked, CommandPorts } from './command-ports.js';
 export const cancel = async ({ records, clock, wakeRun }: CommandPorts, request: Asked & { readonly runId: RunId }): Promise<void> => {
   await records.transaction(async (transaction) => {
     const run = await transaction.get('runs', { id: request.runId });
-    if (run === undefined) return refuse('RUN_UNKNOWN', `There is no run ${request.runId}`, 'See `pipit runs`.');
-    if (run.state === 'ended') return refuse('RUN_ENDED', `Run ${run.id} has ended: ${run.outcome ?? ''}`, 'There is nothing to cancel.');
+    if (run === undefined) return refuse({ code: 'RUN_UNKNOWN', message: `There is no run ${request.runId}`, hint: 'See `pipit runs`.' });
+    if (run.state === 'ended')
+      return refuse({ code: 'RUN_ENDED', message: `Run ${run.id} has ended: ${run.outcome ?? ''}`, hint: 'There is nothing to cancel.' });
     const at = clock.now();
     await transaction.update('runs', { id: run.id }, { cancelRequestedBy: request.actor.name, updatedAt: at.toISOString() });
     await appendAudit(transaction, {

@@ -34,9 +34,13 @@ const chooseStep = (run: RunRow, rings: readonly RingRow[], asked: RingName | un
   const order = run.rings.map((each) => each.name);
   const standing = (name: RingName | undefined): RingRow | undefined => rings.find((each) => each.ring === name);
   if (asked !== undefined && !order.includes(asked))
-    refuse('RING_UNKNOWN', `App ${run.app} has no ring ${asked}`, `Its rings: ${order.join(', ')}.`);
+    refuse({ code: 'RING_UNKNOWN', message: `App ${run.app} has no ring ${asked}`, hint: `Its rings: ${order.join(', ')}.` });
   if (asked !== undefined && asked === order[0])
-    refuse('RING_IS_FIRST', `Ring ${asked} is the first: it gets what is pushed`, `Promote to ${order.slice(1).join(' or ')}.`);
+    refuse({
+      code: 'RING_IS_FIRST',
+      message: `Ring ${asked} is the first: it gets what is pushed`,
+      hint: `Promote to ${order.slice(1).join(' or ')}.`,
+    });
   for (const [index, to] of order.entries()) {
     const from = standing(order[index - 1]);
     if (index === 0 || from === undefined || (asked !== undefined && asked !== to)) continue;
@@ -44,28 +48,29 @@ const chooseStep = (run: RunRow, rings: readonly RingRow[], asked: RingName | un
     const isAhead = target === undefined || target.version !== from.version || target.state !== 'verified';
     if (asked !== undefined || isAhead) return { from, to };
   }
-  return refuse(
-    'PROMOTION_NOTHING_THERE',
-    `App ${run.app} has nothing to promote: ${rings.map((each) => `${each.ring} runs ${each.version}`).join(', ') || 'no ring runs anything'}`,
-    'Push a commit; promote when its canary is verified.',
-  );
+  return refuse({
+    code: 'PROMOTION_NOTHING_THERE',
+    message: `App ${run.app} has nothing to promote: ${rings.map((each) => `${each.ring} runs ${each.version}`).join(', ') || 'no ring runs anything'}`,
+    hint: 'Push a commit; promote when its canary is verified.',
+  });
 };
 
 const refuseUnlessVerified = ({ from }: Step, ifCanary: PackageVersion | undefined): void => {
   if (ifCanary !== undefined && from.version !== ifCanary)
-    refuse(
-      'PROMOTION_OVERTAKEN',
-      `Ring ${from.ring} runs ${from.version}, not ${ifCanary}`,
-      `Look at ${from.ring} again, then promote what it runs now.`,
-    );
+    refuse({
+      code: 'PROMOTION_OVERTAKEN',
+      message: `Ring ${from.ring} runs ${from.version}, not ${ifCanary}`,
+      hint: `Look at ${from.ring} again, then promote what it runs now.`,
+    });
   if (from.state !== 'verified')
-    refuse(
-      'PROMOTION_NOT_VERIFIED',
-      from.state === 'rolling-out'
-        ? `Ring ${from.ring} is being rolled out to ${from.version}`
-        : `Ring ${from.ring} failed on ${from.version}`,
-      from.state === 'rolling-out' ? 'Wait until it is verified.' : 'A failed canary is never promoted: push a commit that works.',
-    );
+    refuse({
+      code: 'PROMOTION_NOT_VERIFIED',
+      message:
+        from.state === 'rolling-out'
+          ? `Ring ${from.ring} is being rolled out to ${from.version}`
+          : `Ring ${from.ring} failed on ${from.version}`,
+      hint: from.state === 'rolling-out' ? 'Wait until it is verified.' : 'A failed canary is never promoted: push a commit that works.',
+    });
 };
 
 /** From its rollout until the end of its bake a ring may still fail: the run that gives it its release holds the lock so long. */
@@ -73,11 +78,11 @@ const refuseWhileWatched = async (transaction: RecordsTransaction, latest: RunRo
   const lock = await transaction.get('locks', { name: lockNameOf(latest) });
   const holder = lock && (await transaction.get('runs', { id: lock.runId }));
   if (holder?.stage !== `rollout:${from.ring}` && holder?.stage !== `bake:${from.ring}`) return;
-  refuse(
-    'PROMOTION_TOO_EARLY',
-    `Ring ${from.ring} is watched until ${holder.dueAt ?? 'its bake ends'}`,
-    'Promote when its bake has ended.',
-  );
+  refuse({
+    code: 'PROMOTION_TOO_EARLY',
+    message: `Ring ${from.ring} is watched until ${holder.dueAt ?? 'its bake ends'}`,
+    hint: 'Promote when its bake has ended.',
+  });
 };
 
 /** Whether a run waits for this promotion, or is just about to: its bake is over, and the next move is not stored yet. */
@@ -95,7 +100,11 @@ const insertPromotionRun = async (
 ): Promise<RunId> => {
   const release = await transaction.get('releases', { app: request.app, version: step.from.version });
   if (release === undefined)
-    return refuse('RELEASE_NOT_RECORDED', `Release ${step.from.version} of ${request.app} is not recorded`, 'Push a commit.');
+    return refuse({
+      code: 'RELEASE_NOT_RECORDED',
+      message: `Release ${step.from.version} of ${request.app} is not recorded`,
+      hint: 'Push a commit.',
+    });
   const number = await nextRunNumber(transaction, request.app);
   const id = runIdOf(request.app, number);
   await transaction.insert('runs', {

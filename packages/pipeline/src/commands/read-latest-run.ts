@@ -13,6 +13,7 @@ export const readLatestRun = async (
 ): Promise<RunRow> => {
   const where = role === undefined ? { app } : { app, role };
   const [latest] = await reader.list('runs', { where, orderBy: ['number', 'descending'], limit: 1 });
-  if (latest === undefined) return refuse('APP_UNKNOWN', `No run of app ${app} is known`, 'See `pipit runs` for the apps there are.');
+  if (latest === undefined)
+    return refuse({ code: 'APP_UNKNOWN', message: `No run of app ${app} is known`, hint: 'See `pipit runs` for the apps there are.' });
   return { ...latest, rings: catalog.get(latest.pipeline)?.rings ?? latest.rings };
 };

@@ -33,19 +33,19 @@ export const rollback = async ({ records, catalog, clock, wakeRun }: CommandPort
     const rings = latest.rings.map((each) => each.name);
     const ring = request.ring ?? rings.at(-1);
     if (ring === undefined || !rings.includes(ring))
-      return refuse('RING_UNKNOWN', `App ${app} has no ring ${ring ?? ''}`, `Its rings: ${rings.join(', ')}.`);
+      return refuse({ code: 'RING_UNKNOWN', message: `App ${app} has no ring ${ring ?? ''}`, hint: `Its rings: ${rings.join(', ')}.` });
     const target = planRollback({ ring, rings, rollouts: await transaction.list('rollouts', { where: { app, role } }) });
-    if ('error' in target) return refuse(target.error.code, target.error.message, target.error.hint ?? '');
+    if ('error' in target) return refuse(target.error);
     const at = clock.now();
     const lock = await transaction.get('locks', { name: lockNameOf(latest) });
     const holder = lock && (await transaction.get('runs', { id: lock.runId }));
     // A ring that is only being watched may go back at once; a rollout under way is never cut off.
     if (lock !== undefined && !(holder?.waitingFor === 'bake' && holder.stage === `bake:${ring}`))
-      return refuse(
-        'ROLLOUT_UNDER_WAY',
-        `Run ${lock.runId} holds the rollout lock of ${app} (${lock.reason}) since ${lock.since}`,
-        'Wait until it has ended: `pipit run show` follows it.',
-      );
+      return refuse({
+        code: 'ROLLOUT_UNDER_WAY',
+        message: `Run ${lock.runId} holds the rollout lock of ${app} (${lock.reason}) since ${lock.since}`,
+        hint: 'Wait until it has ended: `pipit run show` follows it.',
+      });
     const overtaken = await transaction.list('runs', { where: { app, role, state: 'waiting', waitingFor: ['promotion', 'bake'] } });
     for (const run of overtaken.filter(
       (each) => each.stage === `bake:${ring}` || (each.waitingFor === 'promotion' && comesFrom(each.stage, rings, ring)),

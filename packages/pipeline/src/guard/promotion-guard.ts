@@ -6,7 +6,7 @@ export type GuardVerdict =
   | { readonly allowed: true; readonly version: PackageVersion; readonly artifacts: readonly ArtifactId[] }
   | { readonly allowed: false; readonly error: ErrorRecord };
 
-const refuse = (code: string, message: string, hint: string): GuardVerdict => ({ allowed: false, error: { code, message, hint } });
+const refuse = (error: ErrorRecord): GuardVerdict => ({ allowed: false, error });
 
 export interface PromotionToGuard {
   /** The ring before. */
@@ -30,31 +30,35 @@ export interface PromotionToGuard {
 export const guardPromotion = (promotion: PromotionToGuard): GuardVerdict => {
   const { from, ring, rollout, judgement, expected } = promotion;
   if (ring === undefined || rollout === undefined)
-    return refuse('PROMOTION_NOTHING_THERE', `Ring ${from} runs no release`, `Deliver a commit to ${from} first.`);
+    return refuse({ code: 'PROMOTION_NOTHING_THERE', message: `Ring ${from} runs no release`, hint: `Deliver a commit to ${from} first.` });
   if (ring.sequence !== expected.sequence || ring.version !== expected.version)
-    return refuse(
-      'PROMOTION_OVERTAKEN',
-      `Ring ${from} runs ${ring.version} (rollout ${ring.sequence}) and no longer ${expected.version} (rollout ${expected.sequence})`,
-      `Look at ${from} again, then promote what it runs now.`,
-    );
+    return refuse({
+      code: 'PROMOTION_OVERTAKEN',
+      message: `Ring ${from} runs ${ring.version} (rollout ${ring.sequence}) and no longer ${expected.version} (rollout ${expected.sequence})`,
+      hint: `Look at ${from} again, then promote what it runs now.`,
+    });
   if (ring.state !== 'verified' || rollout.state !== 'verified')
-    return refuse(
-      'PROMOTION_NOT_VERIFIED',
-      `Ring ${from} is ${ring.state} on ${ring.version}${rollout.reason === null ? '' : `: ${rollout.reason}`}`,
-      `Deliver a commit that ${from} runs well; a failed canary is never promoted.`,
-    );
+    return refuse({
+      code: 'PROMOTION_NOT_VERIFIED',
+      message: `Ring ${from} is ${ring.state} on ${ring.version}${rollout.reason === null ? '' : `: ${rollout.reason}`}`,
+      hint: `Deliver a commit that ${from} runs well; a failed canary is never promoted.`,
+    });
   if (!judgement.verified)
-    return refuse(
-      'PROMOTION_NOT_VERIFIED',
-      `Ring ${from} does not run ${ring.version} verified now: ${judgement.reason}`,
-      `See \`pipit hosts\`; promote when ${from} is healthy again, or deliver a new commit.`,
-    );
+    return refuse({
+      code: 'PROMOTION_NOT_VERIFIED',
+      message: `Ring ${from} does not run ${ring.version} verified now: ${judgement.reason}`,
+      hint: `See \`pipit hosts\`; promote when ${from} is healthy again, or deliver a new commit.`,
+    });
   const verified = new Set(judgement.hosts.filter((host) => host.state === 'verified').map((host) => host.hostId));
   const running = new Set(
     promotion.reports.filter((report) => verified.has(report.hostId)).flatMap((report) => report.installed?.digest ?? []),
   );
   const artifacts = rollout.artifacts.filter((artifact) => running.has(artifact.digest));
   if (artifacts.length === 0)
-    return refuse('PROMOTION_NOTHING_THERE', `No host of ring ${from} runs the release's bytes`, 'See `pipit hosts`.');
+    return refuse({
+      code: 'PROMOTION_NOTHING_THERE',
+      message: `No host of ring ${from} runs the release's bytes`,
+      hint: 'See `pipit hosts`.',
+    });
   return { allowed: true, version: ring.version, artifacts };
 };
