@@ -14,6 +14,7 @@ export default defineConfig({
       'plugins/*/src/**/*.test.ts',
       'packages/*/src/**/*.test.ts',
       'test/**/*.test.ts',
+      'examples/*/test/**/*.test.ts',
     ],
     testTimeout: 30_000,
     hookTimeout: 60_000,
