@@ -179,6 +179,23 @@ describe('following over HTTP', () => {
     ]);
   });
 
+  it('does not take the number it was given for one of a server that was restarted', async () => {
+    const first = await serve();
+    for (const run of ['a', 'b', 'c']) first.runtime.change(run);
+    const followed = collect(createHttpApi({ url: first.url }), { runId: 'web-2', after: 3 });
+    await until('it follows', () => first.runtime.followers === 1);
+    await first.server.close({ deadlineMs: 500 });
+    first.clock.advance(1000);
+    const second = await serve({ port: Number(new URL(first.url).port), clock: first.clock });
+    await until('it follows the new one', () => second.runtime.followers === 1);
+    second.runtime.change('web-2');
+    await until('both came', () => followed.changes.length === 2);
+    expect(followed.changes).toEqual([
+      { id: 3, runId: 'web-2' },
+      { id: 1, runId: 'web-2' },
+    ]);
+  });
+
   it('connects anew when nothing comes any more, not even a sign of life', async () => {
     const { runtime, url } = await serve({ heartbeatMs: 60_000 });
     let opened = 0;
