@@ -16,7 +16,7 @@ export const checkPluginFolder = ({ folder, manifest, files, sources }: Workspac
   const expectedName = `@pipit/plugin-${folder.replace(/^plugins\//, '')}`;
   if (manifest.name !== expectedName) problems.push(`${folder}/package.json: the name is ${manifest.name}, expected ${expectedName}`);
   const face = sources.find((file) => file.path === `${folder}/src/index.ts`);
-  if (face !== undefined && !/^export\b[^;]*\bplugin\b/m.test(face.text))
+  if (face !== undefined && !/^export (?:const plugin\b|\{[^}]*\bplugin\s*[,}])/m.test(face.text))
     problems.push(`${face.path} exports no "plugin", which is what a loader takes`);
   if (!manifest.keywords?.includes('pipit-plugin')) problems.push(`${folder}/package.json: the keyword "pipit-plugin" is missing`);
   if (manifest.peerDependencies?.['@pipit/core'] === undefined)
