@@ -41,13 +41,13 @@ export const fullRef = (ref: string): string => (ref.startsWith('refs/') ? ref :
 export const addPlanCommand = (program: Command, launch: Launch): void => {
   const command = program
     .command('plan')
-    .argument('<repository>', "the repository's name, for example acme/web")
+    .argument('<repository>', 'an app that is known, or the address of a repository that a pipeline lists')
     .description('tell what a commit would do, without doing it; exits with 1 when it could not be delivered')
     .option('--ref <ref>', 'a branch, or a full ref', 'main')
     .option('--commit <sha>', "the full commit (default: the ref's head)");
   addExamples(command, [
-    { run: 'pipit plan acme/web', what: 'what a push of main would do' },
-    { run: 'pipit plan acme/web --ref refs/tags/v2', what: 'another ref' },
+    { run: 'pipit plan web', what: 'what a push of main would do' },
+    { run: 'pipit plan https://git.example.org/acme/web --ref refs/tags/v2', what: 'a repository that was never pushed' },
   ]);
   launch<{ readonly ref: string; readonly commit?: string }>(command, (session, { args, options }) =>
     withConnection(

@@ -68,10 +68,10 @@ hosts:
   ${app}-canary1:
     address: 127.77.0.11
     tags: [${tag('canary')}]
-  ${app}-1:
+  ${app}-production1:
     address: 127.77.0.21
     tags: [${tag(PRODUCTION_RING)}]
-  ${app}-2:
+  ${app}-production2:
     address: 127.77.0.22
     tags: [${tag(PRODUCTION_RING)}]
     # available: false          # not to be reached now; it converges when it is back

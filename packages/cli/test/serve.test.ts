@@ -1,0 +1,99 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PluginError } from '@pipit/core';
+import type { Runtime } from '@pipit/runtime';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { runCli } from '../src/run-cli.js';
+import { createFakeWorld } from './support/fake-world.js';
+
+/** A serve whose parts tell what happens to them. */
+const prepare = async (options: { readonly firstToken?: string; readonly listenError?: Error; readonly isStuck?: boolean } = {}) => {
+  const folder = await mkdtemp(join(tmpdir(), 'pipit-serve-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, 'pipit.config.yaml'), 'dataFolder: .\n');
+  const happened: string[] = [];
+  let unstick = (): void => undefined;
+  const runtime: Pick<Runtime, 'dataFolder' | 'firstToken' | 'start' | 'stop'> & { readonly config: object } = {
+    dataFolder: folder,
+    firstToken: options.firstToken,
+    config: { server: { host: '127.0.0.1', port: 0 } },
+    start: async () => void happened.push('start'),
+    stop: async () => {
+      happened.push('stop');
+      if (options.isStuck)
+        await new Promise<void>((resolve) => {
+          unstick = resolve;
+        });
+    },
+  };
+  const fake = createFakeWorld({
+    folder,
+    environment: {},
+    backend: {
+      openRuntime: async () => runtime as unknown as Runtime, // serve touches no other part of it
+      openServer: async () => ({
+        listen: async () => {
+          if (options.listenError !== undefined) throw options.listenError;
+          happened.push('listen');
+          return { url: 'http://127.0.0.1:1' };
+        },
+        close: async () => void happened.push('close'),
+      }),
+    },
+  });
+  return { folder, happened, fake, unstick: () => unstick() };
+};
+
+const until = async (isTrue: () => boolean): Promise<void> => {
+  const deadline = Date.now() + 10_000;
+  while (!isTrue()) {
+    if (Date.now() > deadline) throw new Error('It did not come true within 10 s');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+
+describe('serve', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('listens, starts, and on %s closes the door before it stops; exits with 0', async (name) => {
+    const { fake, happened } = await prepare();
+    const serving = runCli(['serve'], fake.world);
+    await until(() => fake.out().includes('http://127.0.0.1:1'));
+    fake.signal(name);
+    expect(await serving).toBe(0);
+    expect(happened).toEqual(['listen', 'start', 'close', 'stop']);
+    expect(fake.exits).toEqual([]);
+  });
+
+  it('ends at once on the second signal', async () => {
+    const { fake, happened, unstick } = await prepare({ isStuck: true });
+    const serving = runCli(['serve'], fake.world);
+    await until(() => fake.out() !== '');
+    fake.signal('SIGTERM');
+    await until(() => happened.includes('stop'));
+    expect(fake.exits).toEqual([]);
+    fake.signal('SIGTERM');
+    expect(fake.exits).toEqual([130]);
+    unstick();
+    await serving;
+  });
+
+  it('shows the first token once, and keeps it where only its user reads it', async () => {
+    const { fake, folder } = await prepare({ firstToken: 'pipit_secret' });
+    const serving = runCli(['serve'], fake.world);
+    await until(() => fake.out() !== '');
+    fake.signal('SIGTERM');
+    await serving;
+    expect(fake.out().match(/pipit_secret/g)).toHaveLength(1);
+    expect(fake.err()).not.toContain('pipit_secret');
+    expect(await readFile(join(folder, 'token'), 'utf8')).toBe('pipit_secret\n');
+    expect((await stat(join(folder, 'token'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('begins nothing when the port is taken, and lets the data folder go', async () => {
+    const listenError = new PluginError({ code: 'SERVER_PORT_TAKEN', message: 'Something else listens there', recovery: 'stop' });
+    const { fake, happened } = await prepare({ listenError });
+    expect(await runCli(['serve'], fake.world)).toBe(1);
+    expect(happened).toEqual(['stop']);
+    expect(fake.err()).toContain('SERVER_PORT_TAKEN');
+  });
+});
