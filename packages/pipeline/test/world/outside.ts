@@ -1,4 +1,12 @@
-import { type Advertisement, type ArtifactId, type CommitSha, parseCommitSha, type Receipt, type RepositoryRef } from '@pipit/core';
+import {
+  type Advertisement,
+  type ArtifactId,
+  type CommitSha,
+  type PackageRequest,
+  parseCommitSha,
+  type Receipt,
+  type RepositoryRef,
+} from '@pipit/core';
 
 /** What CI will make of a commit, and what its release does on hosts. */
 export interface CommitPlan {
@@ -62,6 +70,8 @@ export interface Outside {
   readonly builds: SimulatedBuild[];
   /** Versions in the order in which the packager was run for them. */
   readonly packaged: string[];
+  /** What the packager was given, oldest first. */
+  readonly packageRequests: PackageRequest<unknown>[];
   readonly published: ArtifactId[];
   /** Each effective publication, oldest first. */
   readonly publications: ArtifactId[];
@@ -90,6 +100,7 @@ export const createOutside = (): Outside => ({
   repositories: new Map(),
   builds: [],
   packaged: [],
+  packageRequests: [],
   published: [],
   publications: [],
   views: new Map(),

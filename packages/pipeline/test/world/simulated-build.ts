@@ -75,7 +75,7 @@ export const createSimulatedCi = (outside: Outside, life: Life): Ci<unknown> => 
         if (build !== undefined) build.cancelled = true;
       }),
     readLog: (_started, after) => call('readLog', () => ({ text: after === undefined ? 'compiling\n' : '', cursor: '1' })),
-    collect: () => call('collect', () => []),
+    collect: ({ request }) => call('collect', () => [{ path: 'bin/web', file: measure(Buffer.from(`built from ${request.commit.sha}`)) }]),
   };
 };
 
@@ -87,8 +87,10 @@ const artifactOf = (name: string, version: PackageVersion, architecture: string,
 /** A packager that makes the same bytes from the same commit. */
 export const createSimulatedPackager = (outside: Outside, life: Life): Packager<unknown> => ({
   formats: ['deb'],
-  package: ({ app, version }, op) =>
+  package: (request, op) =>
     callOutside(outside, life, 'packager.package', () => {
+      const { app, version } = request;
+      outside.packageRequests.push(request);
       const { commit } = op.source;
       const plan = planOf(outside, commit.repository.id, commit.sha);
       if (plan.packaging === 'fails')
