@@ -1,4 +1,4 @@
-import type { BuildOutput, BuildRequest, BuildResult } from '@pipit/core';
+import type { BuildOutput, BuildRequest, BuildResult, CommitSha } from '@pipit/core';
 import { followTask } from './follow-task.js';
 import type { OperationPorts } from './operation-ports.js';
 import { commitOf } from './read-commit.js';
@@ -9,6 +9,20 @@ import { StepFailed } from './step-failed.js';
 export interface BuildOperationResult {
   readonly outputs: readonly BuildOutput[];
 }
+
+/** A pass counts only if the build names the commit that the run is for. */
+const requirePass = (result: BuildResult, sha: CommitSha): void => {
+  if (result.outcome !== 'passed')
+    throw result.outcome === 'cancelled'
+      ? new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, true)
+      : new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of the await step.' });
+  if (result.commit !== sha)
+    throw new StepFailed({
+      code: 'CI_COMMIT_MISMATCH',
+      message: `CI passed commit ${result.commit}, but the run is for ${sha}`,
+      hint: 'Make the CI job build exactly the commit that it is given.',
+    });
+};
 
 /** Builds and tests the exact commit. Steps: fetch, start, await, collect. */
 export const runBuild = async (ports: OperationPorts, scope: OperationScope): Promise<BuildOperationResult> => {
@@ -43,7 +57,7 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
     cancellable,
   );
 
-  const result = await scope.step('await', async (tools): Promise<BuildResult> => {
+  await scope.step('await', async (tools) => {
     const { ci } = readDefinition(catalog, scope.run);
     const { result } = await followTask(ports, tools, ci.subject, {
       effect: effectOf(ci.instance),
@@ -51,19 +65,10 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
       cancellable: true,
       hint: { instance: ci.instance, commit: commit.sha },
     });
-    tools.report(result.outcome === 'passed' ? `passed (${result.raw})` : `${result.outcome}: ${result.reason}`);
-    return result;
+    requirePass(result, commit.sha);
+    tools.report(`passed (${result.raw})`);
+    return null;
   });
-  if (result.outcome !== 'passed')
-    throw result.outcome === 'cancelled'
-      ? new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, true)
-      : new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of the await step.' });
-  if (result.commit !== commit.sha)
-    throw new StepFailed({
-      code: 'CI_COMMIT_MISMATCH',
-      message: `CI passed commit ${result.commit}, but the run is for ${commit.sha}`,
-      hint: 'Make the CI job build exactly the commit that it is given.',
-    });
 
   const outputs = await scope.step(
     'collect',

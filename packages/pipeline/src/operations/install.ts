@@ -40,9 +40,8 @@ export const install = async (
     });
     for (const report of fresh) recorded.set(report.hostId, JSON.stringify(report));
     for (const report of fresh.filter((each) => each.error !== undefined || !each.reachable))
-      tools.log(
-        `${report.hostId}: ${report.error?.message ?? 'not reachable'}\n${report.raw === undefined ? '' : `${report.raw.trimEnd()}\n`}`,
-      );
+      tools.log(`${report.hostId}: ${report.error?.message ?? 'not reachable'}
+`);
     tools.report(`${recorded.size} of ${hosts.length} hosts have answered`);
   };
   if (hosts.length > 0) {

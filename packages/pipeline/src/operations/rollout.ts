@@ -49,13 +49,15 @@ export const runRollout = async (
   const verdict = await scope.step('verify', async (tools) => {
     const definition = readDefinition(catalog, run);
     const release = await readRelease(records, rollout.app, rollout.version);
-    return verifyRollout(ports, tools, definition, { rollout, release, policy: policyOf(scope, definition, rollout.ring) });
+    const verdict = await verifyRollout(ports, tools, definition, { rollout, release, policy: policyOf(scope, definition, rollout.ring) });
+    if (!verdict.verified)
+      throw new StepFailed({
+        code: 'ROLLOUT_NOT_VERIFIED',
+        message: `${rollout.version} failed in ${rollout.ring}: ${verdict.reason}`,
+        hint: 'See `pipit hosts` and the log of the install step.',
+      });
+    return verdict;
   });
-  if (!verdict.verified)
-    throw new StepFailed({
-      code: 'ROLLOUT_NOT_VERIFIED',
-      message: `${rollout.version} failed in ${rollout.ring}: ${verdict.reason}`,
-      hint: 'See `pipit hosts` and the log of the install step.',
-    });
+
   return { reason: verdict.reason };
 };

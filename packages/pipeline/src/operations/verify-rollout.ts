@@ -54,6 +54,9 @@ export const verifyRollout = async (
     await transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at });
     await recordRing(transaction, rollout, state, at);
   });
+  if (!judgement.verified)
+    for (const { hostId, report } of before.filter((row) => row.report?.error !== undefined))
+      tools.log(`${hostId}: ${report?.error?.message ?? ''}\n${report?.raw === undefined ? '' : `${report.raw.trimEnd()}\n`}`);
   tools.report(reason);
   return { verified: judgement.verified, reason };
 };

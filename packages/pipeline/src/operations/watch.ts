@@ -21,13 +21,15 @@ export const runWatch = async (
     if (rollout === undefined)
       throw new StepFailed({ code: 'ROLLOUT_NOT_RECORDED', message: `Run ${scope.run.id} has no rollout in ${input.ring}` });
     const release = await readRelease(records, rollout.app, rollout.version);
-    return verifyRollout(ports, tools, definition, { rollout, release, policy: policyOf(scope, definition, input.ring) });
+    const verdict = await verifyRollout(ports, tools, definition, { rollout, release, policy: policyOf(scope, definition, input.ring) });
+    if (!verdict.verified)
+      throw new StepFailed({
+        code: 'BAKE_FAILED',
+        message: `${input.ring} did not stay well until the end of its bake: ${verdict.reason}`,
+        hint: 'See `pipit hosts`.',
+      });
+    return verdict;
   });
-  if (!verdict.verified)
-    throw new StepFailed({
-      code: 'BAKE_FAILED',
-      message: `${input.ring} did not stay well until the end of its bake: ${verdict.reason}`,
-      hint: 'See `pipit hosts`.',
-    });
+
   return { reason: verdict.reason };
 };
