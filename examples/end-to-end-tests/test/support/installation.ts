@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { stopHostServices } from '@pipit/plugin-local';
 import type { Api, GivenRing } from '@pipit/runtime';
 import { createHttpApi } from '@pipit/server';
+import { execa } from 'execa';
 import { buildProgram } from './build-program.js';
 import { query, readPostmaster } from './database.js';
 import { createDeveloper, type Developer } from './developer.js';
@@ -60,6 +61,8 @@ export interface Installation {
   /** What the published index lists: version -> sha256. */
   published(): Promise<Readonly<Record<string, string>>>;
   hostRoot(host: string): string;
+  /** What further servers run: another build of the program. */
+  upgradeTo(programPath: string): void;
   /** Ends every process and removes every file. */
   remove(): Promise<void>;
 }
@@ -132,6 +135,7 @@ const prepare = async (
   await chmod(folder, 0o755);
   const [program, counter, port] = await Promise.all([buildProgram('server'), createReportCounter(), freePort()]);
   undo.push(program.remove, counter.close);
+  let programPath = program.path;
   const dataFolder = join(folder, 'data');
   const localFolder = join(dataFolder, 'instances/local');
   const repository = join(folder, `${APP}.git`);
@@ -151,6 +155,8 @@ const prepare = async (
   const servers: ServerProcess[] = [];
   let token = '';
   undo.push(() => stopHostServices(localFolder));
+  // Its agent outlives a killed server.
+  undo.push(() => execa('gpgconf', ['--kill', 'gpg-agent'], { env: { GNUPGHOME: join(localFolder, 'gnupg') }, reject: false }));
   undo.push(() => stopDatabase(dataFolder));
   undo.push(async () => {
     for (const server of servers.filter((each) => each.isRunning())) await server.kill();
@@ -158,7 +164,7 @@ const prepare = async (
   const launch = async (at: number, start: StartOptions): Promise<ServerProcess> => {
     const repositories = { [APP]: { path: repository } };
     const settings = { dataFolder, port: at, secretFile, inventory, repositories, rings: options.rings, ...start };
-    const server = await startServerProcess(program.path, settings);
+    const server = await startServerProcess(programPath, settings);
     servers.push(server);
     token = server.token ?? token;
     return server;
@@ -212,6 +218,9 @@ const prepare = async (
         }
       }
       return versions;
+    },
+    upgradeTo: (path) => {
+      programPath = path;
     },
     hostRoot: (host) => join(localFolder, 'hosts', host),
     remove,
