@@ -1,10 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { DBOS } from '@dbos-inc/dbos-sdk';
+import { DBOS, Error as DbosErrors } from '@dbos-inc/dbos-sdk';
 import { type Json, type Logger, PluginError } from '@pipit/core';
-import { type Engine, type EngineState, type OperationCode, OperationInterrupted } from '@pipit/pipeline';
+import type { Engine, EngineState, OperationCode } from '@pipit/pipeline';
 import type { Pool } from 'pg';
-import { mapDatabaseError } from '../records/database-errors.js';
-import { createLeases } from './leases.js';
+import { isDatabaseAway, mapDatabaseError } from '../records/database-errors.js';
+import { migrateDbos, tuneDbos } from './dbos-internals.js';
+import { createDbosLogger } from './dbos-logger.js';
+import { createLeases, HEARTBEAT_MS } from './leases.js';
+import { createRunningOperations } from './running-operations.js';
 
 /** The same for every release: operations carry versions of their own, so any pipit may take over what any other began. */
 const APPLICATION_VERSION = 'pipit';
@@ -16,7 +19,7 @@ export interface DbosEngineOptions {
   readonly url: string;
   /** Used by DBOS; closed by its owner. */
   readonly pool: Pool;
-  /** This process: another one that lives must have another. */
+  /** This process: another one that lives must have another. One that keeps its id over restarts goes on with its own operations at once. */
   readonly executorId: string;
   readonly logger: Logger;
 }
@@ -41,83 +44,84 @@ const stateOf = (status: string | undefined, error: unknown): EngineState => {
   }
 };
 
-/** Never settles: what waits for it is left as it stands, unrecorded, and goes on after the next start. */
-const parked = <T>(): Promise<T> => new Promise<T>(() => undefined);
+/** An error of PostgreSQL itself has the five characters of an SQLSTATE. */
+const isFromDatabase = (error: unknown): boolean =>
+  isDatabaseAway(error) || (error instanceof Error && 'code' in error && /^[0-9A-Z]{5}$/.test(String(error.code)) && 'severity' in error);
 
-/** Operations on DBOS: each step's value is a row in PostgreSQL before the next step begins. */
+const judgeEngineError = (error: unknown): 'misfit' | 'lost' | 'own' => {
+  if (error instanceof DbosErrors.DBOSWorkflowConflictError || isFromDatabase(error)) return 'lost';
+  return error instanceof DbosErrors.DBOSUnexpectedStepError || error instanceof DbosErrors.DBOSStepNondeterminismError ? 'misfit' : 'own';
+};
+
+/** Operations on DBOS: each step's value is a row in PostgreSQL before the next step begins. `migrateRecords` has made the table of replicas. */
 export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOptions): Engine => {
   const workflows = new Map<string, (id: string, input: Json) => Promise<void>>();
-  /** Operations whose code runs in this process. */
-  const running = new Set<string>();
-  const leases = createLeases({ pool, executorId, schema: SCHEMA, applicationVersion: APPLICATION_VERSION });
+  const operations = createRunningOperations({ record: (name, work) => DBOS.runStep(work, { name }), judge: judgeEngineError });
+  const leases = createLeases({
+    pool,
+    executorId,
+    schema: SCHEMA,
+    applicationVersion: APPLICATION_VERSION,
+    names: () => [...workflows.keys()],
+    running: () => operations.ids(),
+    monotonicMs: () => performance.now(),
+  });
   /** DBOS takes what is started within an operation for its child, recorded among its steps; an operation's end may well wake the next one. */
   const outsideOperations = AsyncLocalStorage.snapshot();
-  let stopping = false;
-  let onIdle: (() => void) | undefined;
-
-  const leave = (id: string): void => {
-    running.delete(id);
-    if (running.size === 0) onIdle?.();
-  };
-
-  /** Leaves the operation where it is: its coroutine waits for ever, and is forgotten with the process. */
-  const park = <T>(id: string): Promise<T> => {
-    leave(id);
-    return parked<T>();
-  };
+  let heartbeat: NodeJS.Timeout | undefined;
+  let stopped: Promise<void> | undefined;
 
   const register = (code: OperationCode): void => {
-    const body = async (id: string, input: Json): Promise<void> => {
-      if (stopping) return park(id);
-      running.add(id);
-      try {
-        await code.run(id, input, {
-          step: (name, work) =>
-            stopping
-              ? park(id)
-              : DBOS.runStep(
-                  async () => {
-                    try {
-                      return await work();
-                    } catch (error) {
-                      // Anything thrown here would be recorded for good; an interruption must not be.
-                      if (error instanceof OperationInterrupted || stopping) return park<Awaited<ReturnType<typeof work>>>(id);
-                      throw error;
-                    }
-                  },
-                  { name },
-                ),
-        });
-      } catch (error) {
-        if (error instanceof OperationInterrupted || stopping) return park(id);
-        throw error;
-      } finally {
-        leave(id);
-      }
-    };
+    const body = (id: string, input: Json): Promise<void> => operations.run(id, (context) => code.run(id, input, context));
     workflows.set(nameOf(code), DBOS.registerWorkflow(body, { name: nameOf(code), maxRecoveryAttempts: MAX_RECOVERY_ATTEMPTS }));
+  };
+
+  /** Apart from the sweep, which waits for moves of runs: a replica that fetches a large repository is not dead. */
+  const keepAlive = (): void => {
+    heartbeat = setInterval(() => {
+      leases.renew().catch((error: unknown) => logger.debug({ error: String(error) }, 'Heartbeat lost'));
+    }, HEARTBEAT_MS);
+    heartbeat.unref();
+  };
+
+  const stop = async (deadlineMs: number): Promise<void> => {
+    await operations.stop(deadlineMs);
+    clearInterval(heartbeat);
+    await DBOS.shutdown({ deregister: true, workflowCompletionTimeoutMS: 0 }).catch((error: unknown) =>
+      logger.warn({ error }, 'Engine not shut down cleanly'),
+    );
+    await leases.release().catch(() => undefined);
+    engineInProcess = false;
   };
 
   return {
     start: async (codes) => {
       if (engineInProcess) throw new Error('another engine runs in this process');
       engineInProcess = true;
-      for (const code of codes) register(code);
-      // Replicas that start together on an empty database deadlock in DBOS's own migrations.
-      await leases.migrateAlone(() => DBOS.migrate(url, { schemaName: SCHEMA }));
-      DBOS.setConfig({
-        name: 'pipit',
-        systemDatabaseUrl: url,
-        systemDatabasePool: pool,
-        systemDatabaseSchemaName: SCHEMA,
-        applicationVersion: APPLICATION_VERSION,
-        executorID: executorId,
-        runAdminServer: false,
-        runMigrations: false,
-        logLevel: 'error',
-      });
-      await leases.renew();
-      await DBOS.launch();
+      try {
+        for (const code of codes) register(code);
+        const dbosLogger = createDbosLogger(logger);
+        // Replicas that start together on an empty database deadlock in DBOS's own migrations.
+        await leases.migrateAlone(() => migrateDbos({ url, pool, schema: SCHEMA, logger: dbosLogger }));
+        tuneDbos();
+        DBOS.setConfig({
+          name: 'pipit',
+          systemDatabaseUrl: url,
+          systemDatabasePool: pool,
+          systemDatabaseSchemaName: SCHEMA,
+          applicationVersion: APPLICATION_VERSION,
+          executorID: executorId,
+          runMigrations: false,
+          useListenNotify: false,
+          logger: dbosLogger,
+        });
+        await leases.renew();
+        await DBOS.launch();
+        keepAlive();
+      } catch (error) {
+        await stop(0);
+        throw mapDatabaseError(error);
+      }
       logger.debug({ executorId }, 'Engine started');
     },
     submit: async ({ id, type, version, input }) => {
@@ -129,10 +133,12 @@ export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOp
           hint: 'Run the release of pipit that began it until it has ended, then upgrade.',
           recovery: 'stop',
         });
-      if (stopping) return;
+      if (stopped !== undefined) return;
       try {
         await outsideOperations(() => DBOS.startWorkflow(workflow, { workflowID: id })(id, input));
       } catch (error) {
+        // Submitted before, as another version: that one runs.
+        if (error instanceof DbosErrors.DBOSConflictingWorkflowError) return;
         throw mapDatabaseError(error);
       }
     },
@@ -145,29 +151,18 @@ export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOp
       }
     },
     sweep: async () => {
-      if (stopping) return;
+      if (stopped !== undefined) return;
       try {
         await leases.renew();
-        const taken = await leases.takeOver(running);
+        const taken = await leases.takeOver();
         if (taken.length > 0) logger.warn({ operations: taken }, 'Took over operations that nobody executed');
       } catch (error) {
         throw mapDatabaseError(error);
       }
     },
     stop: async (deadlineMs) => {
-      if (stopping) return;
-      stopping = true;
-      const idle = new Promise<void>((resolve) => {
-        onIdle = resolve;
-        if (running.size === 0) resolve();
-      });
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
-      await Promise.race([idle, deadline]);
-      await DBOS.shutdown({ deregister: true, workflowCompletionTimeoutMS: 0 }).catch((error: unknown) =>
-        logger.warn({ error }, 'Engine not shut down cleanly'),
-      );
-      await leases.release().catch(() => undefined);
-      engineInProcess = false;
+      stopped ??= stop(deadlineMs);
+      await stopped;
     },
   };
 };

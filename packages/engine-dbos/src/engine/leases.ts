@@ -1,64 +1,114 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 
-/** A replica that has not said for this long that it lives is dead. Its operations are claimed some 3 s after its death. */
-const LEASE_SECONDS = 3;
+/** A replica that has not said for this long that it lives is dead. Its operations are claimed some 3 to 5 s after its death. */
+export const LEASE_MS = 3_000;
+/** How often a replica says that it lives. */
+export const HEARTBEAT_MS = 1_000;
 /** An operation of our own that does not run here is left this long: it may be on its way from the queue. */
-const GRACE_SECONDS = 3;
+const GRACE_MS = 3_000;
 /** DBOS's own queue for recovered workflows: see the contract test. */
 const RECOVERY_QUEUE = '_dbos_internal_queue';
+/** No replica: what bears it is taken over by any that has its code. */
+const NOBODY = 'nobody';
 const MIGRATION_LOCK = 727_474_002;
+const MIGRATION_POLL_MS = 100;
 
 export interface Leases {
+  /** Says that this replica lives. */
   renew(): Promise<void>;
   /** Puts operations of dead replicas, and our own that nobody executes, back into the queue. Gives their ids. */
-  takeOver(running: ReadonlySet<string>): Promise<readonly string[]>;
+  takeOver(): Promise<readonly string[]>;
   release(): Promise<void>;
   migrateAlone(work: () => Promise<unknown>): Promise<void>;
 }
 
-/**
- * Says that this replica lives, and finds operations of those that do not. Level-triggered: it looks at what is, each time, so that nothing depends on
- * noticing a death when it happens.
- */
-export const createLeases = (options: {
+export interface LeasesOptions {
   readonly pool: Pool;
   readonly executorId: string;
   readonly schema: string;
   readonly applicationVersion: string;
-}): Leases => {
-  const { pool, executorId, schema, applicationVersion } = options;
+  /** Names of the workflows that this replica has code for. */
+  readonly names: () => readonly string[];
+  /** Ids of the operations that run here. */
+  readonly running: () => readonly string[];
+  /** Milliseconds that only grow. */
+  readonly monotonicMs: () => number;
+}
+
+/**
+ * Says that this replica lives, and finds operations of those that do not. Level-triggered: it looks at what is, each time, so that nothing depends on
+ * noticing a death when it happens. Whoever is wrongly taken for dead loses nothing but time: DBOS refuses the checkpoints of its former owner.
+ */
+export const createLeases = (options: LeasesOptions): Leases => {
+  const { pool, executorId, schema, applicationVersion, names, running, monotonicMs } = options;
+  let renewedAt: number | undefined;
+  let steadySince: number | undefined;
+
+  /** The rows of one `where`, put back as DBOS's own recovery does it (reenqueueWorkflowsForRecovery). */
+  const enqueue = async (where: string, values: readonly unknown[]): Promise<readonly string[]> => {
+    const result = await pool.query<{ workflow_uuid: string }>(
+      `update "${schema}".workflow_status set started_at_epoch_ms = null, status = 'ENQUEUED', owner_xid = null,
+         updated_at = (extract(epoch from now()) * 1000)::bigint, queue_name = coalesce(queue_name, $1)
+       where status = 'PENDING' and application_version = $2 and name = any($3::text[]) and ${where}
+       returning workflow_uuid`,
+      [RECOVERY_QUEUE, applicationVersion, names(), ...values],
+    );
+    return result.rows.map((row) => row.workflow_uuid);
+  };
+
   return {
     renew: async () => {
       await pool.query(
-        'insert into executors (executor_id, seen_at) values ($1, now()) on conflict (executor_id) do update set seen_at = excluded.seen_at',
+        'insert into pipit.executors (executor_id, seen_at) values ($1, now()) on conflict (executor_id) do update set seen_at = excluded.seen_at',
         [executorId],
       );
+      const now = monotonicMs();
+      if (renewedAt === undefined || now - renewedAt > LEASE_MS / 2) steadySince = now;
+      renewedAt = now;
     },
-    takeOver: async (running) => {
-      // One statement, as DBOS's own recovery does it (reenqueueWorkflowsForRecovery), for exactly the rows that nobody executes.
-      const result = await pool.query<{ workflow_uuid: string }>(
-        `update "${schema}".workflow_status set started_at_epoch_ms = null, status = 'ENQUEUED', owner_xid = null,
-           updated_at = (extract(epoch from now()) * 1000)::bigint, queue_name = coalesce(queue_name, $1)
-         where status = 'PENDING' and application_version = $2
-           and ((executor_id = $3 and workflow_uuid <> all($4::text[]) and updated_at < (extract(epoch from now()) - $5) * 1000)
-             or (executor_id <> $3 and not exists (
-                  select from executors where executors.executor_id = workflow_status.executor_id and seen_at > now() - make_interval(secs => $6))))
-         returning workflow_uuid`,
-        [RECOVERY_QUEUE, applicationVersion, executorId, [...running], GRACE_SECONDS, LEASE_SECONDS],
+
+    takeOver: async () => {
+      const idle = await enqueue(
+        'executor_id = $4 and workflow_uuid <> all($5::text[]) and updated_at < extract(epoch from now()) * 1000 - $6',
+        [executorId, running(), GRACE_MS],
       );
-      return result.rows.map((row) => row.workflow_uuid);
+      // Claimed from the queue, and this release has no code for it: it is given to a replica that has.
+      await pool.query(
+        `update "${schema}".workflow_status set executor_id = $1
+         where status = 'PENDING' and application_version = $2 and executor_id = $3 and name <> all($4::text[])`,
+        [NOBODY, applicationVersion, executorId, names()],
+      );
+      // While the database was away nobody could say that it lives: wait until all had the time to.
+      if (steadySince === undefined || renewedAt === undefined || renewedAt - steadySince < LEASE_MS) return idle;
+      const orphaned = await enqueue(
+        `executor_id <> $4 and not exists (
+           select from pipit.executors where executors.executor_id = workflow_status.executor_id and seen_at > now() - make_interval(secs => $5))`,
+        [executorId, LEASE_MS / 1000],
+      );
+      await pool.query("delete from pipit.executors where seen_at < now() - interval '1 day'");
+      return [...idle, ...orphaned];
     },
+
     release: async () => {
-      await pool.query('delete from executors where executor_id = $1', [executorId]);
+      await pool.query('delete from pipit.executors where executor_id = $1', [executorId]);
     },
+
     migrateAlone: async (work) => {
       const client = await pool.connect();
+      let broken = false;
+      const isMine = async (): Promise<boolean> =>
+        (await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [MIGRATION_LOCK])).rows[0]?.mine === true;
       try {
-        await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+        // Asked for again and again, and not waited for: DBOS makes indexes concurrently, which waits for every statement that is under way,
+        // so a replica that waited in a statement and the one that migrates would wait for each other for ever.
+        while (!(await isMine())) await sleep(MIGRATION_POLL_MS);
         await work();
       } finally {
-        await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
-        client.release();
+        await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => {
+          broken = true;
+        });
+        client.release(broken);
       }
     },
   };

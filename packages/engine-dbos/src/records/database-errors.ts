@@ -1,9 +1,11 @@
 import { isPluginError, PluginError } from '@pipit/core';
 
-/** Errors of sockets and of a server that starts, stops or has no place. Source: PostgreSQL's appendix A, classes 08, 53 and 57P. */
-const AWAY = /^(?:ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|08\w{3}|53300|57P0[1-3])$/;
+/** Errors of sockets and of a server that starts, stops, has no place, or became a standby. Source: PostgreSQL's appendix A, classes 08, 25, 53 and 57P. */
+const AWAY =
+  /^(?:ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|25006|25P03|53\w{3}|57P0[1-5])$/;
+/** What node-postgres says without a code. */
 const AWAY_TEXT =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after/;
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after/;
 
 /** Source: PostgreSQL's appendix A: serialization_failure, deadlock_detected. */
 const RACED = new Set(['40001', '40P01']);
@@ -16,14 +18,17 @@ export const isDatabaseAway = (error: unknown): boolean =>
 
 export const isRaced = (error: unknown): boolean => RACED.has(codeOf(error));
 
-/** What a caller sees of a database that does not answer. */
-export const mapDatabaseError = (error: unknown): unknown =>
+/**
+ * What a caller sees of a database that does not answer: `reconcile` when a commit was under way, since it may have been stored;
+ * else `retry`, since the server rolls back what was not committed. Anything else comes back as it is.
+ */
+export const mapDatabaseError = (error: unknown, during: 'work' | 'commit' = 'work'): unknown =>
   isPluginError(error) || !isDatabaseAway(error)
     ? error
     : new PluginError({
         code: 'DATABASE_UNAVAILABLE',
         message: `The database does not answer: ${error instanceof Error ? error.message : String(error)}`,
         hint: 'It is tried again by itself. If it stays away, see `pipit doctor` and the log of the server.',
-        recovery: 'reconcile',
+        recovery: during === 'commit' ? 'reconcile' : 'retry',
         cause: error,
       });

@@ -1,18 +1,22 @@
 import { PluginError } from '@pipit/core';
-import { type Kysely, Migrator, sql } from 'kysely';
+import { type Kysely, type MigrationProvider, Migrator, sql } from 'kysely';
 import { mapDatabaseError } from './database-errors.js';
-import { migrationProvider } from './migrations.js';
+import { migrationProvider, RECORDS_SCHEMA } from './migrations.js';
 
 /** Replicas that start together on an empty database do it one after the other. */
 const MIGRATION_LOCK = 727_474_001;
 
-/** Brings the tables to this release. A database that a newer pipit has migrated is refused. */
-export const migrateRecords = async (db: Kysely<unknown>): Promise<void> => {
+/**
+ * Brings the tables to this release. A database that a newer pipit has migrated is refused.
+ *
+ * @throws PluginError `DATABASE_NEWER` (stop), `DATABASE_UNAVAILABLE` (retry)
+ */
+export const migrateRecords = async (db: Kysely<unknown>, provider: MigrationProvider = migrationProvider): Promise<void> => {
   try {
     await db.connection().execute(async (connection) => {
       await sql`select pg_advisory_lock(${MIGRATION_LOCK})`.execute(connection);
       try {
-        const { error } = await new Migrator({ db: connection, provider: migrationProvider }).migrateToLatest();
+        const { error } = await new Migrator({ db: connection, provider, migrationTableSchema: RECORDS_SCHEMA }).migrateToLatest();
         if (error !== undefined) throw error;
       } finally {
         await sql`select pg_advisory_unlock(${MIGRATION_LOCK})`.execute(connection);

@@ -1,8 +1,9 @@
+import type { EventEmitter } from 'node:events';
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
-import { Pool, type PoolClient, types } from 'pg';
+import { Client, type ClientConfig, Pool, types } from 'pg';
 
 export interface DatabaseAddress {
-  /** A host name, or the folder of a Unix socket; or a whole URL instead of all. */
+  /** A URL; its `host` parameter may be the folder of a Unix socket. */
   readonly url: string;
 }
 
@@ -14,31 +15,28 @@ const isoTypes = {
     id === TIMESTAMPTZ && format !== 'binary' ? (text: string) => new Date(text).toISOString() : types.getTypeParser(id, format as 'text'), // pg's own parsers, whatever the format
 };
 
-/** A socket that is not there yet (the server restarts) is a refused connection: that is what every library tries again. */
-class PatientPool extends Pool {
-  override connect(): Promise<PoolClient>;
-  override connect(callback: (error: Error | undefined, client: PoolClient | undefined, done: (release?: unknown) => void) => void): void;
-  override connect(
-    callback?: (error: Error | undefined, client: PoolClient | undefined, done: (release?: unknown) => void) => void,
-  ): Promise<PoolClient> | undefined {
-    if (callback !== undefined) {
-      super.connect((error, client, done) => callback(error === undefined ? undefined : refused(error), client, done));
-      return undefined;
-    }
-    return super.connect().catch((error: unknown) => {
-      throw refused(error);
+/**
+ * What a Unix socket says, in the words that DBOS tries again after: ENOENT while the server is away is a refused connection, EPIPE is one
+ * that went in the middle of a write. Otherwise an operation under way at a restart of the database would end unrecorded.
+ */
+const SOCKET_CODES: Readonly<Record<string, string>> = { ENOENT: 'ECONNREFUSED', EPIPE: 'ECONNRESET' };
+
+class PatientClient extends Client {
+  constructor(config?: string | ClientConfig) {
+    super(config);
+    // pg's own field, which its types leave out: the emitter that every error of the socket passes first.
+    const { connection } = this as unknown as { connection: EventEmitter };
+    connection.prependListener('error', (error: NodeJS.ErrnoException) => {
+      const code = SOCKET_CODES[error.code ?? ''];
+      if (code !== undefined) error.code = code;
     });
   }
 }
 
-const refused = <E>(error: E): E => {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') error.code = 'ECONNREFUSED';
-  return error;
-};
-
 export const createPool = (address: DatabaseAddress, options: { readonly max: number; readonly onError: (error: Error) => void }): Pool => {
-  const pool = new PatientPool({
+  const pool = new Pool({
     connectionString: address.url,
+    Client: PatientClient,
     max: options.max,
     types: isoTypes,
     connectionTimeoutMillis: 10_000,
@@ -46,6 +44,8 @@ export const createPool = (address: DatabaseAddress, options: { readonly max: nu
   });
   // An idle connection that breaks is replaced; without a listener it would end the process.
   pool.on('error', options.onError);
+  // So would one that breaks while a transaction holds it between two queries; its next query tells the holder.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 };
 

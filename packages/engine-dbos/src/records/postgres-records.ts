@@ -2,7 +2,10 @@ import { type KeyOf, type Query, type Records, type RecordsTransaction, TABLE_KE
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { isRaced, mapDatabaseError } from './database-errors.js';
+import { createExclusiveNames } from './exclusive-names.js';
 import { JSON_COLUMNS } from './json-columns.js';
+import { RECORDS_SCHEMA } from './migrations.js';
+import { storableJson, storableText } from './storable-text.js';
 
 type Row = Readonly<Record<string, unknown>>;
 type Db = Kysely<unknown>;
@@ -10,15 +13,20 @@ type Db = Kysely<unknown>;
 /** Times a transaction is made again after it lost a race with another. */
 const MAX_RACES = 10;
 
-const columnValue = (table: TableName, column: string, value: unknown): RawBuilder<unknown> =>
-  JSON_COLUMNS[table].includes(column) ? sql`${value === null ? null : JSON.stringify(value)}::jsonb` : sql`${value}`;
+const tableOf = (table: TableName): RawBuilder<unknown> => sql.table(`${RECORDS_SCHEMA}.${table}`);
+
+const columnValue = (table: TableName, column: string, value: unknown): RawBuilder<unknown> => {
+  if (JSON_COLUMNS[table].includes(column)) return sql`${value === null ? null : storableJson(value)}::jsonb`;
+  return sql`${typeof value === 'string' ? storableText(value) : value}`;
+};
 
 const equals = (table: TableName, column: string, wanted: unknown): RawBuilder<unknown> => {
   const reference = sql.ref(column);
   if (wanted === null) return sql`${reference} is null`;
   if (!Array.isArray(wanted)) return sql`${reference} = ${columnValue(table, column, wanted)}`;
-  if (wanted.length === 0) return sql`false`;
-  return sql`${reference} in (${sql.join(wanted.map((each) => columnValue(table, column, each)))})`;
+  const values = wanted.filter((each) => each !== null);
+  const any = values.length === 0 ? sql`false` : sql`${reference} in (${sql.join(values.map((each) => columnValue(table, column, each)))})`;
+  return values.length === wanted.length ? any : sql`(${any} or ${reference} is null)`;
 };
 
 const conditionsOf = (table: TableName, query: Query<Row>): readonly RawBuilder<unknown>[] => [
@@ -36,17 +44,19 @@ const keyWhere = (table: TableName, key: Row): RawBuilder<unknown> =>
 
 const select = async (db: Db, table: TableName, query: Query<Row>): Promise<readonly Row[]> => {
   const [column, direction] = query.orderBy ?? [undefined, 'ascending'];
-  const columns: readonly string[] = column === undefined ? TABLE_KEYS[table].primary : [column];
+  // The primary key decides between equals, so that pages neither overlap nor skip.
+  const columns: readonly string[] = [...new Set([...(column === undefined ? [] : [column]), ...TABLE_KEYS[table].primary])];
   const order = sql.join(columns.map((each) => (direction === 'ascending' ? sql`${sql.ref(each)} asc` : sql`${sql.ref(each)} desc`)));
   const limit = query.limit === undefined ? sql`` : sql`limit ${query.limit}`;
-  const result =
-    await sql<Row>`select * from ${sql.table(table)} ${whereOf(conditionsOf(table, query))} order by ${order} ${limit}`.execute(db);
+  const result = await sql<Row>`select * from ${tableOf(table)} ${whereOf(conditionsOf(table, query))} order by ${order} ${limit}`.execute(
+    db,
+  );
   return result.rows;
 };
 
 const createReader = (db: Db) => ({
   get: async <T extends TableName>(table: T, key: KeyOf<T>): Promise<Tables[T] | undefined> => {
-    const result = await sql<Row>`select * from ${sql.table(table)} ${keyWhere(table, { ...key })}`.execute(db);
+    const result = await sql<Row>`select * from ${tableOf(table)} ${keyWhere(table, { ...key })}`.execute(db);
     return result.rows[0] as Tables[T] | undefined; // rows come in by insert alone, which takes the table's type
   },
   list: async <T extends TableName>(table: T, query: Query<Tables[T]> = {}): Promise<readonly Tables[T][]> => {
@@ -62,18 +72,18 @@ const createTransaction = (db: Db): RecordsTransaction => ({
     const columns = sql.join(entries.map(([column]) => sql.ref(column)));
     const values = sql.join(entries.map(([column, value]) => columnValue(table, column, value)));
     const result =
-      await sql`insert into ${sql.table(table)} (${columns}) values (${values}) on conflict do nothing returning 1 as one`.execute(db);
+      await sql`insert into ${tableOf(table)} (${columns}) values (${values}) on conflict do nothing returning 1 as one`.execute(db);
     return result.rows.length > 0;
   },
   update: async (table, key, changes) => {
     const entries = Object.entries(changes).filter(([, value]) => value !== undefined);
     if (entries.length === 0) return (await createReader(db).get(table, key)) !== undefined;
     const assignments = sql.join(entries.map(([column, value]) => sql`${sql.ref(column)} = ${columnValue(table, column, value)}`));
-    const result = await sql`update ${sql.table(table)} set ${assignments} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
+    const result = await sql`update ${tableOf(table)} set ${assignments} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
     return result.rows.length > 0;
   },
   remove: async (table, key) => {
-    const result = await sql`delete from ${sql.table(table)} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
+    const result = await sql`delete from ${tableOf(table)} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
     return result.rows.length > 0;
   },
   lock: async (name) => {
@@ -89,43 +99,49 @@ const mapped = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 };
 
+/** Not Kysely's own transactions: those keep the connection for ever when a commit or a rollback fails. */
+const transactOnce = <T>(db: Db, work: (transaction: RecordsTransaction) => Promise<T>): Promise<T> =>
+  mapped(() =>
+    db.connection().execute(async (connection) => {
+      await sql`begin isolation level read committed`.execute(connection);
+      let value: T;
+      try {
+        value = await work(createTransaction(connection));
+      } catch (error) {
+        // A connection that is gone has rolled back by itself.
+        await sql`rollback`.execute(connection).catch(() => undefined);
+        throw error;
+      }
+      try {
+        await sql`commit`.execute(connection);
+      } catch (error) {
+        throw mapDatabaseError(error, 'commit');
+      }
+      return value;
+    }),
+  );
+
 export interface PostgresRecordsOptions {
   readonly db: Db;
   /** Its connections are held while something is done exclusively: apart from the one that `db` uses, so that neither starves the other. */
   readonly exclusivePool: Pool;
 }
 
-/** The records on PostgreSQL. */
+/** The records on PostgreSQL. {@link migrateRecords} has made the tables. */
 export const createPostgresRecords = ({ db, exclusivePool }: PostgresRecordsOptions): Records => {
   const reader = createReader(db);
   return {
     get: (table, key) => mapped(() => reader.get(table, key)),
     list: (table, query) => mapped(() => reader.list(table, query)),
-    transaction: (work) =>
-      mapped(async () => {
-        for (let races = 0; ; races += 1) {
-          try {
-            return await db.transaction().execute((transaction) => work(createTransaction(transaction)));
-          } catch (error) {
-            if (!isRaced(error) || races >= MAX_RACES) throw error;
-          }
+    transaction: async (work) => {
+      for (let races = 0; ; races += 1) {
+        try {
+          return await transactOnce(db, work);
+        } catch (error) {
+          if (!isRaced(error) || races >= MAX_RACES) throw error;
         }
-      }),
-    exclusively: async (name, work) => {
-      const client = await mapped(() => exclusivePool.connect());
-      // A name of its own kind: a transaction's lock of the same name is another one.
-      const key = `exclusively:${name}`;
-      let broken = false;
-      try {
-        await mapped(() => client.query('select pg_advisory_lock(hashtextextended($1, 0))', [key]));
-        return await work();
-      } finally {
-        await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [key]).catch(() => {
-          broken = true;
-        });
-        // A connection that could not give the lock back is closed, which gives it back.
-        client.release(broken);
       }
     },
+    exclusively: createExclusiveNames(exclusivePool),
   };
 };
