@@ -1,9 +1,10 @@
 import { matchPipeline } from '@pipit/config';
-import { appNameOf, parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
+import { parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
 import { type Actor, type CommandPorts, cancel, type EventId, type OperationId, promote, type RunId, rollback } from '@pipit/pipeline';
 import type { Api } from './api.js';
 import { type Ground, parts } from './compose-pipeline.js';
 import type { Container } from './container.js';
+import { createCall } from './effects.js';
 import { systemClock } from './machine/system-clock.js';
 import { listApps } from './views/list-apps.js';
 import { listHosts } from './views/list-hosts.js';
@@ -16,32 +17,34 @@ import type { ViewPorts } from './views/view-ports.js';
 
 const whyOf = (reason: string | undefined) => (reason === undefined ? {} : { reason });
 
-/** The repository of an app that is known, or one that a pipeline's trigger would read under this name or path. */
+const FIND_DEADLINE_MS = 30_000;
+
+/** The repository of an app that has had a run, or one that a pipeline's trigger knows by this name. */
 const findRepository = async (
   ground: Ground,
   named: string,
 ): Promise<{ readonly repository: RepositoryRef; readonly instance: string }> => {
-  const { records } = ground.storage;
-  const [known] = await records.list('runs', {
-    where: { app: named as ReturnType<typeof parseAppName> },
+  const { config, storage, instances, logger, stopping } = ground;
+  const [known] = await storage.records.list('runs', {
+    where: { app: named as ReturnType<typeof parseAppName> }, // a name that nobody has finds nothing
     orderBy: ['number', 'descending'],
     limit: 1,
-  }); // a name that nobody has finds nothing
-  const repository = known?.repository ?? {
-    id: named,
-    name: named
-      .split('/')
-      .slice(-2)
-      .join('/')
-      .replace(/\.git$/, ''),
-    url: named,
-  };
-  const candidates = [repository.name, appNameOf(repository)];
-  for (const name of candidates) {
-    const pipeline = matchPipeline(ground.config, name);
-    if (pipeline !== undefined) return { repository: { ...repository, name }, instance: pipeline.trigger.use };
+  });
+  const triggerOf = (name: string): string | undefined => matchPipeline(config, name)?.trigger.use;
+  if (known !== undefined) {
+    const instance = triggerOf(known.repository.name);
+    if (instance !== undefined) return { repository: known.repository, instance };
   }
-  throw unknown('PIPELINE_UNKNOWN', `No pipeline lists repository ${named}`, 'See the `repositories:` of the config.');
+  for (const instance of new Set(Object.values(config.pipelines).map((pipeline) => pipeline.trigger.use))) {
+    const trigger = instances.get(instance)?.trigger;
+    const repository = await trigger?.findRepository?.(named, createCall(logger, stopping, FIND_DEADLINE_MS));
+    if (repository !== undefined) return { repository, instance };
+  }
+  throw unknown(
+    'REPOSITORY_UNKNOWN',
+    `No trigger knows a repository ${named}`,
+    'Give its name as the config has it, for example acme/web, or the name of an app that has had a run.',
+  );
 };
 
 /** The runtime's side of the Api, on behalf of one actor. */

@@ -147,7 +147,13 @@ export const createLocalTrigger = ({
   };
 
   return {
-    trigger: { poll },
+    trigger: {
+      poll,
+      findRepository: async (named) => {
+        const found = repositories.find(({ name, path }) => name === named || path === named);
+        return found && refOf(found);
+      },
+    },
     receive,
     checkHealth: (signal) =>
       Promise.all(

@@ -10,6 +10,8 @@ export interface Trigger {
    * Pipit stores events and cursor in one transaction.
    */
   poll?(after: Cursor | undefined, call: Call): Promise<{ readonly events: readonly ChangeEvent[]; readonly cursor: Cursor }>;
+  /** The repository of a name, before anything was pushed to it: for `pipit plan`. Undefined: this trigger does not know it. */
+  findRepository?(name: string, call: Call): Promise<RepositoryRef | undefined>;
   /** How pipit itself reads the repository; absent: without a credential. */
   access?(repository: RepositoryRef, call: Call): Promise<Credentials | undefined>;
 }

@@ -155,7 +155,7 @@ const supervise = ({ served: first, adopted, logger, launch, clean }: Supervised
   };
 
   const watched = watch();
-  watched.then((error) => {
+  void watched.then((error) => {
     for (const callback of exitCallbacks) callback(error);
   });
 

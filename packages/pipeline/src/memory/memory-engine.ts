@@ -74,7 +74,7 @@ export const createMemoryEngine = (journal: MemoryJournal = createMemoryJournal(
     },
     stop: async () => {
       stopping = true;
-      await Promise.all([...journal.values()].map((execution) => execution.running));
+      await Promise.all([...journal.values()].map((execution) => execution.running ?? Promise.resolve()));
     },
   };
 };
