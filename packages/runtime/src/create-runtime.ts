@@ -13,6 +13,7 @@ import { createLogger, type LogLevel } from './machine/logger.js';
 import { type Instances, setupInstances } from './plugins/instances.js';
 import { receiveHook } from './plugins/receive-hook.js';
 import { readHealth, readMetrics } from './read-health.js';
+import { createRedactedLogs, createRedactedRecords } from './redact-stored.js';
 import { ConfigError, resolveConfig } from './resolve-config.js';
 import type { Runtime } from './runtime.js';
 import type { GivenPlugin, RuntimeConfig } from './runtime-config.js';
@@ -66,7 +67,12 @@ const prepareGround = async (
 ): Promise<Ground> => {
   const { configFiles, logger, redactor, stopping } = given;
   const dataFolder = options.dataFolder ?? config.dataFolder ?? defaultDataFolder(options.environment ?? process.env);
-  const storage = await openStorage({ config, dataFolder, logger, signal: stopping }, disposal);
+  const opened = await openStorage({ config, dataFolder, logger, signal: stopping }, disposal);
+  const storage = {
+    ...opened,
+    records: createRedactedRecords(opened.records, redactor),
+    logs: createRedactedLogs(opened.logs, redactor),
+  };
   const sandbox = await createSandbox({
     // The secrets' files too: without root, confined code has pipit's own uid outside.
     hidden: [storage.folder.folder, ...configFiles],
@@ -182,7 +188,7 @@ const buildRuntime = (
           actor: { name: instance, origin: remoteAddress },
           action: 'hook.refuse',
           subject: instance,
-          detail: { code, message },
+          detail: { code, message: ground.redactor.redact(message) },
         }),
       );
     },

@@ -6,6 +6,7 @@ import type { EffectRequest, Effects, Records } from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
 import { createLocalShell } from './machine/local-shell.js';
 import { systemClock } from './machine/system-clock.js';
+import { redactError } from './redact-stored.js';
 import type { GitSources } from './sources/git-sources.js';
 
 export interface EffectsOptions {
@@ -113,6 +114,8 @@ export const createEffects = (options: EffectsOptions): Effects => {
     };
     try {
       return await work(op);
+    } catch (thrown) {
+      throw redactError(redactor, thrown);
     } finally {
       const rest = output.flush();
       if (rest !== '') request.onOutput(rest);
