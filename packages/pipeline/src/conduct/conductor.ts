@@ -11,6 +11,7 @@ import type { OperationRow, RunRow } from '../records/rows.js';
 import { applyMove } from './apply-move.js';
 import { decide } from './decide.js';
 import { runJanitor } from './janitor.js';
+import { limitConcurrency } from './limit-concurrency.js';
 import { readView } from './read-view.js';
 
 export interface ConductorPorts {
@@ -45,6 +46,8 @@ export interface Conductor {
 
 /** Moves a run may make at once: far more than it has stages, so reaching it is a fault. */
 const MAX_MOVES = 100;
+/** Handling an event may ask git. In a flood of webhooks, connections and CPU go to those that are still to be answered. */
+const MAX_EVENTS_AT_ONCE = 4;
 
 /**
  * Walks runs through their stages. It holds no state of its own: each decision is made anew from rows, in one transaction, so it may be killed anywhere,
@@ -56,6 +59,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const stopping = new AbortController();
   const underWay = new Map<string, Promise<void>>();
   const askedAgain = new Set<string>();
+  const limitEvents = limitConcurrency(MAX_EVENTS_AT_ONCE);
   let loop: Promise<void> | undefined;
 
   const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
@@ -113,16 +117,22 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       if (!(await isQuarantined())) await advance(runId);
     });
 
-  const wakeEvent = (eventId: EventId): void =>
-    serially(`event ${eventId}`, async () => {
-      const row = await records.get('events', { id: eventId });
-      if (row === undefined || row.state === 'handled' || (await isQuarantined())) return;
-      const runId = await handleEvent(ports, row, stopping.signal);
-      if (runId !== undefined) {
-        ports.onChange(runId);
-        wakeRun(runId);
-      }
-    });
+  const judgeEvent = async (eventId: EventId): Promise<void> => {
+    if (stopping.signal.aborted) return;
+    const row = await records.get('events', { id: eventId });
+    if (row === undefined || row.state === 'handled' || (await isQuarantined())) return;
+    const runId = await handleEvent(ports, row, stopping.signal);
+    if (runId !== undefined) {
+      ports.onChange(runId);
+      wakeRun(runId);
+    }
+  };
+
+  const wakeEvent = (eventId: EventId): void => {
+    const key = `event ${eventId}`;
+    // It is handled once: while it waits for its turn, each sweep would ask for one more look.
+    if (!underWay.has(key)) serially(key, () => limitEvents(() => judgeEvent(eventId)));
+  };
 
   /** Operations that the engine does not know (killed between storing and submitting) or gave up. */
   const reconcile = async (operation: OperationRow): Promise<void> => {

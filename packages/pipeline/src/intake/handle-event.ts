@@ -157,10 +157,14 @@ const readOwnRole = async ({ sources }: HandlePorts, event: ChangeWithCommit, si
 /** A deleted ref has no head: made again, even at the commit it had, it is a push. */
 const forgetHead = async ({ records, sources, clock }: HandlePorts, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
   const { repository, ref } = event;
+  const key = { repositoryId: repository.id, ref };
+  const known = await records.get('heads', key);
+  // Nothing was delivered from it: whoever clears away a hundred branches makes nobody ask git a hundred times.
+  if (known === undefined || known.sha === null) return nothing(`${ref} was deleted`);
   const gone = (await sources.readHead(repository, ref, signal)) === undefined;
   const changes = { sha: null, updatedAt: clock.now().toISOString() };
   // A late telling, of a ref that is there again, says nothing about now.
-  if (gone) await records.transaction((transaction) => transaction.update('heads', { repositoryId: repository.id, ref }, changes));
+  if (gone) await records.transaction((transaction) => transaction.update('heads', key, changes));
   return nothing(`${ref} was deleted`);
 };
 
