@@ -54,6 +54,10 @@ const select = async (db: Db, table: TableName, query: Query<Row>): Promise<read
   return result.rows;
 };
 
+/** A row under the names of its columns, as Kysely's plugin writes them elsewhere. */
+const inColumns = (row: object): Row =>
+  Object.fromEntries(Object.entries(row).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]));
+
 const createReader = (db: Db) => ({
   get: async <T extends TableName>(table: T, key: KeyOf<T>): Promise<Tables[T] | undefined> => {
     const result = await sql<Row>`select * from ${tableOf(table)} ${keyWhere(table, { ...key })}`.execute(db);
@@ -74,6 +78,20 @@ const createTransaction = (db: Db): RecordsTransaction => ({
     const result =
       await sql`insert into ${tableOf(table)} (${columns}) values (${values}) on conflict do nothing returning 1 as one`.execute(db);
     return result.rows.length > 0;
+  },
+  insertAll: async (table, rows) => {
+    const [first] = rows;
+    if (first === undefined) return [];
+    const columns = sql.join(Object.keys(first).map((column) => sql.ref(column)));
+    const { primary } = TABLE_KEYS[table];
+    // One parameter for all of them; the table's own row type says what each value becomes.
+    const result = await sql<Row>`insert into ${tableOf(table)} (${columns})
+      select ${columns} from jsonb_populate_recordset(null::${tableOf(table)}, ${storableJson(rows.map(inColumns))}::jsonb)
+      on conflict do nothing returning ${sql.join(primary.map((column) => sql.ref(column)))}`.execute(db);
+    const keyOf = (row: Row): string => JSON.stringify(primary.map((column) => row[column]));
+    const written = new Set(result.rows.map(keyOf));
+    // Of two rows with one key the first was written: found once, it is taken out.
+    return rows.map((row) => written.delete(keyOf({ ...row })));
   },
   update: async (table, key, changes) => {
     const entries = Object.entries(changes).filter(([, value]) => value !== undefined);
