@@ -31,6 +31,7 @@ const redactTransaction = (transaction: RecordsTransaction, redactor: Redactor):
   list: (table, query) => transaction.list(table, query),
   // A line of the audit trail is hashed before it comes here; what goes into it is redacted where it is written.
   insert: (table, row) => transaction.insert(table, table === 'audit' ? row : redactValue(redactor, row)),
+  insertAll: (table, rows) => transaction.insertAll(table, table === 'audit' ? rows : rows.map((row) => redactValue(redactor, row))),
   update: (table, key, changes) => transaction.update(table, key, redactValue(redactor, changes)),
   remove: (table, key) => transaction.remove(table, key),
   lock: (name) => transaction.lock(name),
