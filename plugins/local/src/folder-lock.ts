@@ -34,6 +34,8 @@ export interface FolderLockOptions {
 }
 
 const acquire = async ({ path, signal, waitMs = DEFAULT_WAIT_MS }: FolderLockOptions): Promise<void> => {
+  // A call that was cancelled while it waited for its turn must have no effect.
+  signal.throwIfAborted();
   await mkdir(dirname(path), { recursive: true });
   const owner = `${process.pid} ${await startTimeOf('self')}`;
   const claim = `${path}.${process.pid}`;

@@ -156,6 +156,7 @@ export const createLocalDeployer = <Options>(
     },
 
     async start(request, op) {
+      op.signal.throwIfAborted();
       debSource(request.sources);
       for (const host of request.hosts) hostRoot(folder, host.id);
       const handle = handleOf(op.key);
@@ -177,7 +178,10 @@ export const createLocalDeployer = <Options>(
           return { state: 'ended', result: reports };
         }
         const isLate = op.clock.now().getTime() > op.deadline.getTime() - ANSWER_BEFORE_MS;
-        if (isLate || op.signal.aborted || (before !== undefined && reports.length > before)) {
+        const isNews = before !== undefined && reports.length > before;
+        before = reports.length;
+        if (!isLate && !isNews) await delay(POLL_MS, undefined, { signal: op.signal }).catch(() => undefined);
+        if (isLate || isNews || op.signal.aborted) {
           const waiting = progress.length - reports.length;
           op.report({
             message: `${reports.length} of ${progress.length} hosts ended, ${waiting} under way`,
@@ -185,8 +189,6 @@ export const createLocalDeployer = <Options>(
           });
           return { state: 'running', partial: reports };
         }
-        before = reports.length;
-        await delay(POLL_MS, undefined, { signal: op.signal }).catch(() => undefined);
       }
     },
 

@@ -160,15 +160,15 @@ const commit: Commit = {
 
 export const releaseOf = (artifact: Artifact): Release => ({ app: canary.app, version: artifact.version, commit, artifacts: [artifact] });
 
-/** apt-get of a host that is a folder, as a person would call it there. */
-export const aptGet = async (root: string, args: readonly string[]): Promise<RunResult> => {
+/** A tool of apt, of a host that is a folder, as a person would call it there. */
+const runApt = async (root: string, program: 'apt-get' | 'apt-cache', args: readonly string[]): Promise<RunResult> => {
   // As the host script does: the host's apt.conf.d is read, and not this machine's.
   const configuration = join(root, 'tmp-apt.conf');
   await writeFile(configuration, `Dir "${root}/";\n`);
   const option = (text: string): readonly string[] => ['-o', text];
   return runCommand(
     [
-      'apt-get',
+      program,
       ...option(`Dir=${root}`),
       ...option(`Dir::State::status=${root}/var/lib/dpkg/status`),
       ...option('Dir::Bin::methods=/usr/lib/apt/methods'),
@@ -182,6 +182,20 @@ export const aptGet = async (root: string, args: readonly string[]): Promise<Run
     { cwd: '/', env: { ...minimalEnvironment('/'), DEBIAN_FRONTEND: 'noninteractive', APT_CONFIG: configuration } },
   );
 };
+
+export const aptGet = (root: string, args: readonly string[]): Promise<RunResult> => runApt(root, 'apt-get', args);
+
+/** The versions that a host is offered, as apt itself lists them after an update. */
+export const offeredVersions = async (root: string, name = 'web'): Promise<readonly string[]> => {
+  const updated = await aptGet(root, ['update', '--error-on=any']);
+  if (updated.exitCode !== 0) throw new Error(updated.stderr);
+  const { stdout } = await runApt(root, 'apt-cache', ['madison', name]);
+  return stdout.split('\n').flatMap((line) => line.split('|')[1]?.trim() ?? []);
+};
+
+/** An address of the loopback network that no other run of the tests on this machine uses at the same time. */
+export const loopbackAddress = (number: number): string =>
+  `127.${100 + (Math.floor(process.pid / 254) % 100)}.${1 + (process.pid % 254)}.${number}`;
 
 /** An empty host that reads one suite. */
 export const makeHostRoot = async (

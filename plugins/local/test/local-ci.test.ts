@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppName, BuildRequest, BuildResult, Ci, RefName, Sandbox, TaskState } from '@pipit/core';
+import type { BuildResult, Sandbox, TaskState } from '@pipit/core';
 import { createSandbox } from '@pipit/plugin-kit';
 import {
   createMemoryFileStore,
@@ -10,61 +10,9 @@ import {
   createTestSource,
   createTrustedSandbox,
   type TestFiles,
-  testCi,
 } from '@pipit/plugin-testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createLocalCi } from '../src/local-ci.js';
-
-type Options = Readonly<Record<string, never>>;
-
-const script = (text: string) => ({ text: `#!/bin/sh\n${text}\n`, mode: 0o755 });
-const passing: TestFiles = {
-  'script/cisetup': script('echo setting up'),
-  'script/cibuild': script(
-    'echo building; mkdir -p "$PIPIT_OUTPUT/opt/web"; echo bytes > "$PIPIT_OUTPUT/opt/web/app"; echo x > "$PIPIT_OUTPUT/a"',
-  ),
-};
-
-const requestFor = (source: Awaited<ReturnType<typeof createTestSource>>): BuildRequest<Options> => ({
-  app: 'web' as AppName, // a constant that the parser accepts
-  commit: source.commit,
-  ref: 'refs/heads/main' as RefName, // a constant that the parser accepts
-  options: {},
-});
-
-const openCi = (sandbox: Sandbox, limits: { readonly timeLimitMs?: number; readonly maxOutputBytes?: number } = {}): Ci<Options> =>
-  createLocalCi<Options>({ sandbox, timeLimitMs: 1_800_000, maxOutputBytes: 10 * 1024 * 1024, ...limits });
-
-testCi<Options>('plugin-local', {
-  open: async () => {
-    const folder = await createTemporaryFolder();
-    const good = await createTestSource({ files: passing });
-    const bad = await createTestSource({ files: { ...passing, 'script/cibuild': script('exit 3') } });
-    const sandbox = await createSandbox({ hidden: [] });
-    const requests = new Map([good, bad].map((source) => [source.commit.sha, source]));
-    return {
-      reopen: async () => openCi(sandbox),
-      good: requestFor(good),
-      bad: requestFor(bad),
-      createOp: async ({ key, request, ...options }) => {
-        const shellFolder = join(folder.path, Buffer.from(key).toString('hex'));
-        await mkdir(shellFolder, { recursive: true });
-        return createTestOp({
-          key,
-          ...options,
-          shell: createTestShell(shellFolder),
-          source: requests.get(request.commit.sha) ?? good,
-          callbackUrl: 'http://127.0.0.1:1/',
-        });
-      },
-      outputPaths: ['opt/web/app', 'a'],
-      forgottenHandle: join(folder.path, 'gone'),
-      close: async () => {
-        await Promise.all([folder.remove(), good.remove(), bad.remove()]);
-      },
-    };
-  },
-});
+import { openCi, passing, requestFor, script } from './build-requests.js';
 
 /** A build of these files, in a folder of its own. */
 const open = async (

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Artifact, type Host, type HostReport, parseHostAddress, parseUnitName, type RolloutRequest, type Sandbox } from '@pipit/core';
+import { type Artifact, type Host, type HostReport, parseHostAddress, type RolloutRequest, type Sandbox } from '@pipit/core';
 import { createSandbox, minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createAptRepository } from '../src/apt-repository.js';
@@ -16,6 +16,7 @@ import {
   canary,
   copyFolder,
   installedVersion,
+  loopbackAddress,
   production,
   releaseOf,
   removeFolder,
@@ -24,6 +25,7 @@ import {
   trusted,
   until,
 } from './hosts-support.js';
+import { HEALTH_PORT, servedWith, serviceDeb } from './service-packages.js';
 
 type Request = RolloutRequest<Record<string, never>>;
 type Deployer = ReturnType<typeof createLocalDeployer<Record<string, never>>>;
@@ -34,7 +36,7 @@ let deployer: Deployer;
 let sandbox: Sandbox = trusted;
 let sequence = 0;
 
-const hostNamed = (id: string, address = '127.77.1.1'): Host => ({
+const hostNamed = (id: string, address = loopbackAddress(1)): Host => ({
   id,
   address: parseHostAddress(address),
   available: true,
@@ -92,30 +94,8 @@ const only = (reports: readonly HostReport[]): HostReport => {
 const receiptOf = async (host: Host): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(rootOf(host), 'var/lib/pipit/web/receipt.json'), 'utf8'));
 
-const SERVER = `#!/usr/bin/env node
-const { createServer } = require('node:http');
-const { readFileSync } = require('node:fs');
-createServer((request, response) => response.end(request.url === '/crash' ? process.exit(3) : readFileSync(__dirname + '/version')))
-  .listen(Number(process.env.PORT), process.env.PIPIT_HOST_ADDRESS, () => console.log('listening', process.env.HOME));
-`;
-const unitText = (program: string): string => `[Unit]
-Description=web
-[Service]
-ExecStart=${program}
-Environment=PORT=8077 "GREETING=hello there"
-WorkingDirectory=/opt/web
-Restart=always
-RestartSec=50ms
-[Install]
-WantedBy=multi-user.target
-`;
-const serviceDeb = (version: string, program = '/usr/bin/env node /opt/web/server.cjs'): Promise<Artifact> =>
-  buildDeb({
-    version,
-    files: { '/opt/web/server.cjs': SERVER, '/opt/web/version': version, '/lib/systemd/system/web.service': unitText(program) },
-  });
-const served = { services: [parseUnitName('web')], check: { type: 'http', port: 8077, path: '/', withinMs: 8_000 } } as const;
-const answer = async (path = '/'): Promise<string> => (await fetch(`http://127.77.1.1:8077${path}`)).text();
+const served = servedWith(8_000);
+const answer = async (path = '/'): Promise<string> => (await fetch(`http://${web1.address}:${HEALTH_PORT}${path}`)).text();
 
 describe('a rollout to a host', () => {
   beforeEach(begin);
@@ -258,7 +238,7 @@ describe('a rollout to a host', () => {
   });
 
   it('installs nothing on a host that is marked down, and goes on with the others', async () => {
-    const web2 = hostNamed('web2', '127.77.1.2');
+    const web2 = hostNamed('web2', loopbackAddress(2));
     await mkdir(rootOf(web1), { recursive: true });
     await writeFile(join(rootOf(web1), 'down'), '');
     const one = await buildDeb({ version: '1.0' });

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AppName,
@@ -8,7 +7,6 @@ import {
   packageVersion,
   type Sandbox,
   type Shell,
-  type UnitName,
 } from '@pipit/core';
 import { createSandbox, minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import {
@@ -20,43 +18,10 @@ import {
   type MemoryFileStore,
   type TestFiles,
   type TestSource,
-  testPackager,
 } from '@pipit/plugin-testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createLocalPackager } from '../src/local-packager.js';
 import { controlFields, parseControl, renderControl } from '../src/local-packager-control.js';
-
-type Options = Readonly<Record<string, never>>;
-
-const script = (text: string) => ({ text: `#!/bin/sh\n${text}\n`, mode: 0o755 });
-const files: TestFiles = {
-  'script/post-inst': script('echo installed'),
-  'bin/web': script('echo web'),
-  'etc/web.conf': 'port=1\n',
-  link: { link: 'bin/web' },
-  '.gitignore': 'node_modules\n',
-  '.env.sample': 'A=1\n',
-  'systemd/web.service': '[Service]\nExecStart=/opt/web/bin/web\n',
-};
-const metadata: PackageMetadata = {
-  description: 'A small web service\nIt says hello.\n\nTo everybody.',
-  depends: ['libc6 (>= 2.30)'],
-  architectures: ['all'],
-  prefix: '/opt/web',
-  configFiles: ['/opt/web/etc/web.conf'],
-  services: ['web' as UnitName], // a constant that the parser accepts
-};
-
-const requestFor = (source: TestSource, overrides: Partial<PackageRequest<Options>> = {}): PackageRequest<Options> => ({
-  app: 'web' as AppName, // a constant that the parser accepts
-  version: packageVersion(source.commit, '1.2.0'),
-  metadata,
-  outputs: [],
-  options: {},
-  ...overrides,
-});
-
-const createPackager = () => createLocalPackager<Options>({ maintainer: 'Ada <ada@example.org>' });
+import { createPackager, files, metadata, type Options, requestFor, script } from './package-requests.js';
 
 /** A shell that confines as pipit's own does. */
 const confiningShell = (folder: string, sandbox: Sandbox, umask = '022'): Shell => {
@@ -128,30 +93,6 @@ const open = async (store: MemoryFileStore, artifact: Artifact | undefined) => {
     control: (name: string) => run(['dpkg-deb', '--info', deb, name]),
   };
 };
-
-testPackager<Options>('plugin-local', {
-  open: async () => {
-    const folder = await createTemporaryFolder();
-    const good = await createTestSource({ files });
-    const bad = await createTestSource({ files: { 'bin/web': 'x' } });
-    let count = 0;
-    return {
-      reopen: async () => createPackager(),
-      good: requestFor(good),
-      bad: requestFor(bad, { version: packageVersion(bad.commit, '6.6.6') }),
-      createOp: async ({ request, files: store, ...options }) => {
-        count += 1;
-        const shellFolder = join(folder.path, `${count}`);
-        await mkdir(shellFolder);
-        const source = request.version.startsWith('6.6.6') ? bad : good;
-        return createTestOp({ ...options, shell: createTestShell(shellFolder), source, files: store });
-      },
-      close: async () => {
-        await Promise.all([folder.remove(), good.remove(), bad.remove()]);
-      },
-    };
-  },
-});
 
 describe('the local packager', () => {
   it('packs the commit under the prefix, with its unit, post-install script and config files', async () => {

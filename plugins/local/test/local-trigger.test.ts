@@ -6,82 +6,17 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createSecret, type HookRequest, type Received } from '@pipit/core';
 import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-import { createTemporaryFolder, createTestCall, createTestLogger, testTrigger } from '@pipit/plugin-testing';
+import { createTemporaryFolder, createTestCall } from '@pipit/plugin-testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createLocalTrigger } from '../src/local-trigger.js';
 import { renderPostReceiveHook } from '../src/local-trigger-hook.js';
-import { signBody } from '../src/local-trigger-signature.js';
 import { createGitRepository, git } from './git-repository.js';
-
-const secret = createSecret('a secret of the webhook');
-const sha = (digit: string) => digit.repeat(40);
-const push = { repository: { name: 'acme/web', url: 'file:///elsewhere' }, ref: 'refs/heads/main', before: sha('1'), after: sha('2') };
-
-const delivery = (body: unknown, headers: Record<string, string> = {}, signer = secret): HookRequest => {
-  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-  return {
-    method: 'POST',
-    query: {},
-    headers: {
-      'content-type': 'application/json',
-      'x-pipit-signature-256': signBody(bytes, signer),
-      'x-pipit-delivery': '11111111-2222-3333-4444-555555555555',
-      ...headers,
-    },
-    body: bytes,
-    remoteAddress: '127.0.0.1',
-  };
-};
-
-const without = (request: HookRequest, header: string): HookRequest => ({
-  ...request,
-  headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => name !== header)),
-});
-
-const openTrigger = (path: string, options: { readonly branches?: readonly string[]; readonly previous?: string } = {}) =>
-  createLocalTrigger({
-    repositories: [{ name: 'acme/web', path, branches: options.branches ?? ['main'] }],
-    secrets: [secret, ...(options.previous === undefined ? [] : [createSecret(options.previous)])],
-    logger: createTestLogger(),
-  });
+import { delivery, openTrigger, push, secret, sha, without } from './signed-deliveries.js';
 
 const folderOfTest = async (): Promise<string> => {
   const folder = await createTemporaryFolder();
   onTestFinished(() => folder.remove());
   return folder.path;
 };
-
-testTrigger('plugin-local', {
-  open: async () => {
-    const folder = await createTemporaryFolder();
-    const repository = await createGitRepository(folder.path);
-    await repository.commit();
-    await repository.push('main');
-    const good = delivery(push);
-    return {
-      reopen: async () => openTrigger(repository.bare),
-      repository: { id: repository.bare, name: 'acme/web' },
-      hook: {
-        good,
-        expected: { ref: push.ref as never, sha: push.after as never }, // constants that the parsers accept
-        bad: {
-          'no signature': without(good, 'x-pipit-signature-256'),
-          'a wrong signature': delivery(push, {}, createSecret('another secret of it')),
-          'a wrong content type': delivery(push, { 'content-type': 'text/plain' }),
-          'no delivery id': without(good, 'x-pipit-delivery'),
-          'broken JSON': delivery('{"repository":'),
-          'an unknown repository': delivery({ ...push, repository: { name: 'acme/other' } }),
-        },
-      },
-      push: async () => {
-        const commit = await repository.commit();
-        await repository.push('main');
-        return { ref: 'refs/heads/main' as never, sha: commit }; // a constant that the parser accepts
-      },
-      close: () => folder.remove(),
-    };
-  },
-});
 
 describe('the webhook of the local trigger', () => {
   const trigger = openTrigger('/srv/git/web.git', { previous: 'the secret before it' });
@@ -217,8 +152,8 @@ describe('the poll of the local trigger', () => {
     expect(await poll('{"heads":7}')).toEqual(begin);
   });
 
-  it('reads a repository of another user', async () => {
-    if (process.getuid?.() !== 0) return;
+  it('reads a repository of another user', async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip('only root can give a repository to another user');
     const { repository, poll } = await open();
     await runCommand(['chown', '-R', '65534', repository.bare], { cwd: '/', env: minimalEnvironment('/') });
     expect((await poll()).cursor).toContain('refs/heads/main');

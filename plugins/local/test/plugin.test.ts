@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createTemporaryFolder, createTestCall, createTestSetup, testPlugin } from '@pipit/plugin-testing';
+import { createTemporaryFolder, createTestCall, createTestSetup } from '@pipit/plugin-testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { config } from '../src/config.js';
 import { plugin } from '../src/index.js';
@@ -10,22 +10,6 @@ const good = {
   repositories: { 'acme/web': { path: '/srv/git/web.git' } },
   inventory: '/srv/pipit/inventory.yaml',
 };
-
-testPlugin('plugin-local', {
-  plugin,
-  goodConfig: { ...good, previousSecret: 'the secret before it' },
-  badConfigs: {
-    'no secret': { ...good, secret: undefined },
-    'a short secret': { ...good, secret: 'short' },
-    'an unknown key': { ...good, repos: {} },
-    'an unknown key of a repository': { ...good, repositories: { web: { path: '/srv/web.git', branch: 'main' } } },
-    'a relative path': { ...good, repositories: { web: { path: 'web.git' } } },
-    'a branch that is an option': { ...good, repositories: { web: { path: '/srv/web.git', branches: ['--all'] } } },
-    'a time limit without a unit': { ...good, build: { timeLimit: '30' } },
-    'a maintainer with a line break': { ...good, maintainer: 'Ada <ada@example.org>\nEssential: yes' },
-  },
-  secrets: [good.secret, 'the secret before it'],
-});
 
 describe('the config of plugin-local', () => {
   it('fills in the defaults', () => {
