@@ -46,6 +46,7 @@ export const appendAudit = async (transaction: RecordsTransaction, ...entries: r
   const [last] = await transaction.list('audit', { orderBy: ['sequence', 'descending'], limit: 1 });
   let sequence = last?.sequence ?? 0;
   let previousHash = last?.hash ?? AUDIT_GENESIS;
+  const rows: AuditRow[] = [];
   for (const entry of entries) {
     sequence += 1;
     const row = {
@@ -59,9 +60,10 @@ export const appendAudit = async (transaction: RecordsTransaction, ...entries: r
       previousHash,
     };
     const hash = hashAudit(row);
-    await transaction.insert('audit', { ...row, hash });
+    rows.push({ ...row, hash });
     previousHash = hash;
   }
+  await transaction.insertAll('audit', rows);
 };
 
 /** The first line whose hash or place does not fit, or undefined when the chain is whole. Give it rows in order. */

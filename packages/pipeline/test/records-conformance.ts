@@ -117,6 +117,24 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       expect(idsOf(await records.list('events'))).toEqual(['e1', 'e4']);
     });
 
+    test('insert many rows as they would one by one, and answer for each', async (records) => {
+      const rows = [eventRow('e1', { key: 'k' }), eventRow('e2', { key: 'k' }), eventRow('e3'), eventRow('e1', { outcome: 'second' })];
+      const answers = await records.transaction(async (transaction) => [
+        await transaction.insertAll('events', rows),
+        await transaction.insertAll('events', [eventRow('e3', { key: 'other' }), eventRow('e4', { outcome: '\u0001 "100%"' })]),
+        await transaction.insertAll('events', []),
+      ]);
+      expect(answers).toEqual([[true, false, true, false], [false, true], []]);
+      expect(await records.list('events')).toEqual([rows[0], rows[2], eventRow('e4', { outcome: '\u0001 "100%"' })]);
+    });
+
+    test('insert many rows with any JSON in them', async (records) => {
+      const values = ['text', 7, 1.5, true, null, [1, 'two'], { camelCase: { snake_case: null } }];
+      const rows = values.map((value, index) => ({ name: `s${index}`, value }));
+      expect(await records.transaction((transaction) => transaction.insertAll('settings', rows))).toEqual(values.map(() => true));
+      expect(await records.list('settings')).toEqual(rows);
+    });
+
     test('let one of many insert the same key at the same moment', async (records) => {
       const inserted = await Promise.all(
         Array.from({ length: 20 }, (_none, index) => insert(records, eventRow(`e${index}`, { key: 'k' }))),

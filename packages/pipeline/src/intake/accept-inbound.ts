@@ -4,6 +4,7 @@ import { type Actor, type AuditEntry, appendAudit } from '../audit.js';
 import type { IdSource, PipelineClock } from '../ports/clock.js';
 import type { Records } from '../ports/records.js';
 import type { EventId } from '../records/ids.js';
+import type { EventRow } from '../records/rows.js';
 
 export interface Delivery {
   readonly instance: string;
@@ -52,26 +53,27 @@ export const createIntake = (ports: {
   const store = (batch: readonly Waiting[]): Promise<readonly Accepted[]> =>
     records.transaction(async (transaction) => {
       const at = clock.now();
-      const accepted: Accepted[] = [];
-      const lines: AuditEntry[] = [];
-      for (const { delivery } of batch) {
-        const { instance, inbound, actor } = delivery;
-        const key = inboundKeyOf(inbound);
-        const id = ids.next() as EventId; // this is where event ids are made
-        const row = {
-          id,
+      const rows = batch.map(
+        ({ delivery: { instance, inbound } }): EventRow => ({
+          id: ids.next() as EventId, // this is where event ids are made
           instance,
-          key,
+          key: inboundKeyOf(inbound),
           type: inbound.type,
           body: inbound,
           receivedAt: at.toISOString(),
           state: 'received',
           outcome: null,
           runId: null,
-        } as const;
-        if (await transaction.insert('events', row)) {
+        }),
+      );
+      const written = await transaction.insertAll('events', rows);
+      const accepted: Accepted[] = [];
+      const lines: AuditEntry[] = [];
+      for (const [index, { id, instance, key, type }] of rows.entries()) {
+        const actor = batch[index]?.delivery.actor;
+        if (written[index] === true && actor !== undefined) {
           accepted.push({ eventId: id, repeated: false });
-          lines.push({ at, actor, action: 'event.accept', subject: id, detail: { instance, type: inbound.type, key } });
+          lines.push({ at, actor, action: 'event.accept', subject: id, detail: { instance, type, key } });
         } else {
           const [known] = await transaction.list('events', { where: { instance, key }, limit: 1 });
           accepted.push({ eventId: known?.id ?? id, repeated: true });

@@ -81,6 +81,12 @@ class MemoryTransaction implements RecordsTransaction {
     return !taken;
   }
 
+  async insertAll<T extends TableName>(table: T, rows: readonly Tables[T][]): Promise<readonly boolean[]> {
+    const written: boolean[] = [];
+    for (const row of rows) written.push(await this.insert(table, row));
+    return written;
+  }
+
   async update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean> {
     const text = keyText(keysOf(table).primary, { ...key });
     const rows = this.#write(table);

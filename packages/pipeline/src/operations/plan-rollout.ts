@@ -157,20 +157,22 @@ export const planRollout = async (
       endedAt: null,
     };
     await transaction.insert('rollouts', row);
-    for (const host of hosts) {
-      const architecture = host.attributes.architecture ?? null;
-      const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
-      const hostRow: RolloutHostRow = {
-        rolloutId: row.id,
-        hostId: host.id,
-        address: host.address,
-        architecture,
-        state: left ? 'left' : 'pending',
-        report: null,
-        updatedAt: now,
-      };
-      await transaction.insert('rolloutHosts', hostRow);
-    }
+    await transaction.insertAll(
+      'rolloutHosts',
+      hosts.map((host): RolloutHostRow => {
+        const architecture = host.attributes.architecture ?? null;
+        const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
+        return {
+          rolloutId: row.id,
+          hostId: host.id,
+          address: host.address,
+          architecture,
+          state: left ? 'left' : 'pending',
+          report: null,
+          updatedAt: now,
+        };
+      }),
+    );
     const ringRow = { ...ring, sequence, rolloutId: row.id, version: choice.version, state: 'rolling-out', updatedAt: now } as const;
     if (known === undefined) await transaction.insert('rings', ringRow);
     else await transaction.update('rings', ring, ringRow);

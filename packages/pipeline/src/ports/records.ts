@@ -22,6 +22,8 @@ export interface RecordsReader {
 export interface RecordsTransaction extends RecordsReader {
   /** False, and nothing is written, when the primary key or a unique key is taken. */
   insert<T extends TableName>(table: T, row: Tables[T]): Promise<boolean>;
+  /** The same for many rows, in as few round trips as can be: one answer a row, in their order. */
+  insertAll<T extends TableName>(table: T, rows: readonly Tables[T][]): Promise<readonly boolean[]>;
   /** False when there is no such row. */
   update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean>;
   /** False when there was no such row. */
