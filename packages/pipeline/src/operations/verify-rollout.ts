@@ -19,6 +19,17 @@ const recordRing = async (
   if (ring?.rolloutId === rollout.id) await transaction.update('rings', key, { state, updatedAt: at });
 };
 
+/** Hosts whose own words are kept in full: they mostly say the same. */
+const TOLD_IN_FULL = 2;
+const TAIL_LINES = 20;
+
+const logFailures = (tools: StepTools, rows: readonly RolloutHostRow[]): void => {
+  for (const [index, { hostId, report }] of rows.filter((row) => row.report?.error !== undefined).entries()) {
+    const tail = index < TOLD_IN_FULL ? (report?.raw?.trimEnd().split('\n').slice(-TAIL_LINES) ?? []) : [];
+    tools.log(`${[`${hostId}: ${report?.error?.message ?? ''}`, ...tail.map((line) => `  ${line}`)].join('\n')}\n`);
+  }
+};
+
 /** Looks at every listed host, judges the ring, and stores both. */
 export const verifyRollout = async (
   ports: OperationPorts,
@@ -54,9 +65,7 @@ export const verifyRollout = async (
     await transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at });
     await recordRing(transaction, rollout, state, at);
   });
-  if (!judgement.verified)
-    for (const { hostId, report } of before.filter((row) => row.report?.error !== undefined))
-      tools.log(`${hostId}: ${report?.error?.message ?? ''}\n${report?.raw === undefined ? '' : `${report.raw.trimEnd()}\n`}`);
+  if (!judgement.verified) logFailures(tools, before);
   tools.report(reason);
   return { verified: judgement.verified, reason };
 };
