@@ -1,6 +1,7 @@
 import type { Logger } from '@pipit/core';
 import type { Hints } from '../hints.js';
 import { handleEvent } from '../intake/handle-event.js';
+import { abandonRollout } from '../operations/verify-rollout.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
 import type { PipelineObserver } from '../ports/observer.js';
@@ -144,21 +145,16 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     if (current === undefined || (current.state !== 'pending' && current.state !== 'running')) return;
     const reason = found.state === 'broken' ? found.reason : 'it ended without recording its end';
     logger.error({ operationId: operation.id, reason }, 'Operation broken');
-    await records.transaction((transaction) =>
-      transaction.update(
-        'operations',
-        { id: operation.id },
-        {
-          state: 'failed',
-          endedAt: clock.now().toISOString(),
-          error: {
-            code: 'OPERATION_BROKEN',
-            message: `The engine gave up ${operation.id}: ${reason}`,
-            hint: 'This is a fault of pipit: report it with its log.',
-          },
-        },
-      ),
-    );
+    const endedAt = clock.now().toISOString();
+    const error = {
+      code: 'OPERATION_BROKEN',
+      message: `The engine gave up ${operation.id}: ${reason}`,
+      hint: 'This is a fault of pipit: report it with its log.',
+    };
+    await records.transaction(async (transaction) => {
+      await transaction.update('operations', { id: operation.id }, { state: 'failed', endedAt, error });
+      await abandonRollout(transaction, operation, error.message, endedAt);
+    });
     wakeRun(operation.runId);
   };
 
