@@ -2,7 +2,7 @@ import type { RingName } from '@pipit/core';
 import { hostStateOf } from '../guard/judge-ring.js';
 import type { PipelineDefinition } from '../ports/parts.js';
 import type { RecordsTransaction } from '../ports/records.js';
-import type { OperationRow, ReleaseRow, RingPolicy, RolloutRow } from '../records/rows.js';
+import type { OperationRow, ReleaseRow, RingPolicy, RolloutHostRow, RolloutRow } from '../records/rows.js';
 import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
 import type { StepTools } from './run-step.js';
