@@ -61,7 +61,10 @@ const choosePromoted = async (
   const ring = await records.get('rings', before);
   const rollout = ring && (await records.get('rollouts', { id: ring.rolloutId }));
   const promotion = await records.get('promotions', { runId, ring: rings.to });
-  const own = await records.list('rollouts', { where: { runId, ring: rings.from, purpose: 'forward' } });
+  const own = await records.list('rollouts', {
+    where: { runId, ring: rings.from, purpose: 'forward' },
+    orderBy: ['sequence', 'ascending'],
+  });
   const expected = promotion ?? own.at(-1);
   if (ring === undefined || rollout === undefined || expected === undefined)
     throw new StepFailed({

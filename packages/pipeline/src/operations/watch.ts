@@ -16,7 +16,10 @@ export const runWatch = async (
   const { catalog, records } = ports;
   const verdict = await scope.step('judge', async (tools) => {
     const definition = readDefinition(catalog, scope.run);
-    const rollouts = await records.list('rollouts', { where: { runId: scope.run.id, ring: input.ring, purpose: 'forward' } });
+    const rollouts = await records.list('rollouts', {
+      where: { runId: scope.run.id, ring: input.ring, purpose: 'forward' },
+      orderBy: ['sequence', 'ascending'],
+    });
     const rollout = rollouts.at(-1);
     if (rollout === undefined)
       throw new StepFailed({ code: 'ROLLOUT_NOT_RECORDED', message: `Run ${scope.run.id} has no rollout in ${input.ring}` });
