@@ -390,6 +390,23 @@ describe('calls that go wrong for a while', () => {
   });
 });
 
+it('an operation that the engine gave up leaves no rollout open, and its run goes back', async () => {
+  const { world, good } = await delivered();
+  failCalls(world.outside, 'repository.offer', 'retry');
+  await world.push();
+  await world.until(() => world.outside.faults.get('repository.offer')?.length === 0);
+  world.crash();
+  world.loseJournal();
+  const [open] = await world.records.list('operations', { where: { state: 'running' } });
+  if (open === undefined) throw new Error('no operation is under way');
+  // As after an upgrade that lacks the code of this version.
+  await world.records.transaction((transaction) => transaction.update('operations', { id: open.id }, { version: 99 }));
+  await world.settle();
+  expect(await world.run(2)).toMatchObject({ outcome: 'rolled-back', failure: { code: 'OPERATION_BROKEN' } });
+  expect((await world.records.list('rollouts')).filter((rollout) => rollout.endedAt === null)).toEqual([]);
+  untouched(world, 'canary', good);
+});
+
 it('an act by a person is on the audit trail with who, whence and why', async () => {
   const world = new World();
   await world.push();

@@ -231,7 +231,7 @@ export class World {
   /** An orderly stop; the next act starts a new process. */
   async stop(): Promise<void> {
     const process = this.#process;
-    if (process === undefined) return;
+    if (process === undefined || process.life.dead) return;
     process.stopping.abort();
     await process.conductor.stop();
     await process.engine.stop(1_000);

@@ -1,0 +1,287 @@
+import { parseCommitSha, parsePackageVersion } from '@pipit/core';
+import { describe, expect, it } from 'vitest';
+import {
+  decide,
+  lockNameOf,
+  type Move,
+  type OperationRow,
+  type OperationState,
+  planStages,
+  type RolloutRow,
+  type RunRow,
+  type RunView,
+  rolloutIdOf,
+  runIdOf,
+} from '../src/index.js';
+import { operationIdOf } from '../src/records/ids.js';
+import { APP, MAIN, policy, REPOSITORY, ROLE } from './world/world.js';
+
+const AT = '2026-01-01T00:00:00.000Z';
+const RINGS = [policy('canary', { bakeMs: 60_000 }), policy('production', { bakeMs: 60_000 })];
+const CANARY = policy('canary').name;
+const version = parsePackageVersion('1');
+
+const run: RunRow = {
+  id: runIdOf(APP, 1),
+  app: APP,
+  role: ROLE,
+  number: 1,
+  pipeline: 'web',
+  kind: 'delivery',
+  pushKey: 'key',
+  repository: REPOSITORY,
+  ref: MAIN,
+  sha: parseCommitSha('a'.repeat(40)),
+  committedAt: AT,
+  author: null,
+  eventId: null,
+  actor: null,
+  version,
+  rings: RINGS,
+  health: null,
+  metadata: null,
+  targetRing: null,
+  state: 'active',
+  stage: 'build',
+  completedStages: [],
+  waitingFor: null,
+  dueAt: null,
+  outcome: null,
+  reason: null,
+  failure: null,
+  attempt: 1,
+  cancelRequestedBy: null,
+  createdAt: AT,
+  updatedAt: AT,
+  endedAt: null,
+};
+
+const order = planStages(run).map((stage) => stage.name);
+const rolloutOf = (ring: string, changes: Partial<RolloutRow> = {}): RolloutRow => {
+  const ref = { app: APP, role: ROLE, ring: policy(ring).name };
+  return {
+    ...ref,
+    id: rolloutIdOf(ref, 1),
+    runId: run.id,
+    operationId: operationIdOf(run.id, 'x', 1),
+    sequence: 1,
+    version,
+    artifacts: [],
+    purpose: 'forward',
+    state: 'verified',
+    reason: null,
+    startedAt: AT,
+    endedAt: AT,
+    ...changes,
+  };
+};
+
+/** A run that stands before a stage, with all before it done. */
+const before = (stage: string, changes: Partial<RunView> = {}, of: Partial<RunRow> = {}): RunView => ({
+  run: { ...run, stage, completedStages: order.slice(0, Math.max(0, order.indexOf(stage))), ...of },
+  operations: [],
+  lock: { name: lockNameOf(run), runId: run.id, reason: 'rollout of canary', since: AT },
+  promotions: [],
+  rings: [
+    { app: APP, role: ROLE, ring: CANARY, sequence: 1, rolloutId: rolloutOf('canary').id, version, state: 'verified', updatedAt: AT },
+  ],
+  rollouts: [rolloutOf('canary'), rolloutOf('production')],
+  policies: RINGS,
+  newerRun: undefined,
+  now: new Date(Date.parse(AT) + 3_600_000),
+  ...changes,
+});
+
+const operation = (stage: string, state: OperationState, code = 'E'): OperationRow => ({
+  id: operationIdOf(run.id, stage, 1),
+  runId: run.id,
+  stage,
+  type: 'build',
+  version: 1,
+  state,
+  input: {},
+  result: null,
+  error: state === 'failed' || state === 'cancelled' ? { code, message: 'it broke' } : null,
+  attempt: 1,
+  createdAt: AT,
+  startedAt: AT,
+  endedAt: null,
+});
+
+const say = (move: Move): string => {
+  switch (move.type) {
+    case 'none':
+      return 'none';
+    case 'start':
+      return `start ${move.operation}`;
+    case 'complete':
+      return move.releaseLock ? 'complete, unlock' : 'complete';
+    case 'lock':
+      return move.supersede ? 'lock, supersede' : 'lock';
+    case 'wait':
+      return `wait for ${move.for}`;
+    case 'roll-back':
+      return `go to ${move.stage.name}`;
+    case 'end':
+      return `end ${move.outcome}: ${move.reason}`;
+  }
+};
+
+const STATES = ['none', 'pending', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+const broken = 'end failed: it broke';
+const cancelled = 'end cancelled: it broke';
+const table: Readonly<Record<string, readonly [string, string, string, string, string, string]>> = {
+  build: ['start build', 'none', 'none', 'complete', broken, cancelled],
+  package: ['start package', 'none', 'none', 'complete', broken, cancelled],
+  publish: ['start publish', 'none', 'none', 'complete', broken, cancelled],
+  'rollout:canary': ['start rollout', 'none', 'none', 'complete', 'go to rollback:canary', 'go to rollback:canary'],
+  'bake:canary': ['start watch', 'none', 'none', 'complete, unlock', 'go to rollback:canary', 'go to rollback:canary'],
+  'rollout:production': ['start rollout', 'none', 'none', 'complete', 'go to rollback:production', 'go to rollback:production'],
+  'bake:production': ['start watch', 'none', 'none', 'complete, unlock', 'go to rollback:production', 'go to rollback:production'],
+  'promotion:production': Array.from({ length: 6 }, () => 'wait for promotion') as [string, string, string, string, string, string],
+};
+const cells = Object.entries(table).flatMap(([stage, moves]) => STATES.map((state, index) => [stage, state, moves[index]] as const));
+
+describe('the next move of a run', () => {
+  it('is tabled for every stage', () => {
+    expect(Object.keys(table).sort()).toEqual([...order].sort());
+  });
+
+  it.each(cells)('at %s, whose operation is %s, is: %s', (stage, state, expected) => {
+    expect(say(decide(before(stage, { operations: state === 'none' ? [] : [operation(stage, state)] })))).toBe(expected);
+  });
+
+  const other = { name: lockNameOf(run), runId: runIdOf(APP, 9), reason: 'rollout of canary', since: AT };
+  const newer = { ...run, id: runIdOf(APP, 2), number: 2 };
+  const asked = { runId: run.id, ring: policy('production').name, sequence: 1, version, actor: 'anna', reason: null, createdAt: AT };
+  const soon = { now: new Date(Date.parse(AT) + 59_999) };
+  const cancelledBy = { cancelRequestedBy: 'anna' };
+  const failure = { code: 'E', message: 'it broke' };
+  const aside = { failure, stage: 'rollback:canary' };
+  const back = rolloutOf('canary', { purpose: 'rollback', sequence: 2, version: parsePackageVersion('0') });
+
+  it.each<[string, RunView, string]>([
+    ['takes the free lock before the canary, superseding', before('rollout:canary', { lock: undefined }), 'lock, supersede'],
+    ['takes the free lock before production, superseding nobody', before('rollout:production', { lock: undefined }), 'lock'],
+    ['waits for a lock that another run holds', before('rollout:canary', { lock: other }), 'wait for rollout-lock'],
+    [
+      'gives way to a newer run before the canary',
+      before('rollout:canary', { lock: undefined, newerRun: newer }),
+      'end superseded: Run web-2 is newer and goes first',
+    ],
+    ['does not give way before production', before('rollout:production', { lock: undefined, newerRun: newer }), 'lock'],
+    ['does not give way with the lock in hand', before('rollout:canary', { newerRun: newer }), 'start rollout'],
+    ['ends instead of beginning a stage when cancelled', before('package', {}, cancelledBy), 'end cancelled: Cancelled by anna'],
+    [
+      'ends instead of taking the lock when cancelled',
+      before('rollout:canary', { lock: undefined }, cancelledBy),
+      'end cancelled: Cancelled by anna',
+    ],
+    [
+      'ends instead of waiting for promotion when cancelled',
+      before('promotion:production', {}, cancelledBy),
+      'end cancelled: Cancelled by anna',
+    ],
+    [
+      'ends as cancelled when its rollout was cancelled before it was planned',
+      before('rollout:canary', { rollouts: [], operations: [operation('rollout:canary', 'cancelled')] }, cancelledBy),
+      'end cancelled: Cancelled by anna',
+    ],
+    [
+      'rolls nothing back when nothing was planned',
+      before('rollout:canary', { rollouts: [], operations: [operation('rollout:canary', 'failed')] }),
+      broken,
+    ],
+    [
+      'writes nothing over a newer advertisement',
+      before('rollout:canary', { operations: [operation('rollout:canary', 'failed', 'ADVERTISE_SUPERSEDED')] }),
+      'end superseded: it broke',
+    ],
+    [
+      'ends as superseded when the canary was overtaken',
+      before('rollout:production', {
+        rollouts: [rolloutOf('canary')],
+        operations: [operation('rollout:production', 'failed', 'PROMOTION_OVERTAKEN')],
+      }),
+      'end superseded: it broke',
+    ],
+    [
+      'leaves a failed ring as it is where the config says so',
+      before('rollout:canary', {
+        operations: [operation('rollout:canary', 'failed')],
+        policies: [policy('canary', { onFailure: 'stop' })],
+      }),
+      'end failed: it broke (canary is left as it is: onFailure is stop)',
+    ],
+    ['waits out the bake', before('bake:canary', soon), 'wait for bake'],
+    [
+      'waits out a bake that today’s config made longer',
+      before('bake:canary', { policies: [policy('canary', { bakeMs: 7_200_000 })] }),
+      'wait for bake',
+    ],
+    [
+      'waits out a bake that today’s config made shorter',
+      before('bake:canary', { ...soon, policies: [policy('canary')] }),
+      'wait for bake',
+    ],
+    [
+      'passes a bake of no time',
+      before('bake:canary', { policies: [] }, { rings: [policy('canary'), policy('production')] }),
+      'complete, unlock',
+    ],
+    [
+      'does not bake what was not rolled out',
+      before('bake:canary', { rollouts: [] }),
+      'end failed: Ring canary has no completed rollout of this run',
+    ],
+    ['goes on when it was promoted', before('promotion:production', { promotions: [asked] }), 'complete'],
+    [
+      'is not promoted by a promotion of an earlier rollout',
+      before('promotion:production', { promotions: [{ ...asked, sequence: 0 }] }),
+      'wait for promotion',
+    ],
+    [
+      'is not promoted by a promotion to another ring',
+      before('promotion:production', { promotions: [{ ...asked, ring: policy('staging').name }] }),
+      'wait for promotion',
+    ],
+    [
+      'is not promoted when its ring has had another rollout',
+      before('promotion:production', { promotions: [asked], rings: before('build').rings.map((ring) => ({ ...ring, sequence: 2 })) }),
+      'end superseded: Ring canary has had another rollout since',
+    ],
+    [
+      'is promoted by itself where both configs say so',
+      before(
+        'promotion:production',
+        { policies: [policy('production', { promotion: 'automatic' })] },
+        { rings: [policy('canary'), policy('production', { promotion: 'automatic' })] },
+      ),
+      'complete',
+    ],
+    ['goes back with the lock in hand', before('rollback:canary', {}, aside), 'start rollout'],
+    [
+      'ends as rolled back, with both versions of the story',
+      before('rollback:canary', { operations: [operation('rollback:canary', 'succeeded')], rollouts: [rolloutOf('canary'), back] }, aside),
+      'end rolled-back: it broke; canary is back on 0',
+    ],
+    [
+      'ends as failed when its rollback failed',
+      before('rollback:canary', { operations: [operation('rollback:canary', 'failed')] }, aside),
+      'end failed: it broke; the rollback of canary failed too: it broke',
+    ],
+    [
+      'ends as succeeded when a person asked for the rollback',
+      before(
+        'rollback:canary',
+        { operations: [operation('rollback:canary', 'succeeded')], rollouts: [back] },
+        { kind: 'rollback', targetRing: CANARY, completedStages: [] },
+      ),
+      'end succeeded: canary is back on 0',
+    ],
+    ['is to end behind the last stage', before('done', {}, { completedStages: order }), 'end succeeded: 1 runs in production'],
+    ['is none once it has ended', before('build', {}, { state: 'ended' }), 'none'],
+  ])('%s', (_name, view, expected) => {
+    expect(say(decide(view))).toBe(expected);
+  });
+});
