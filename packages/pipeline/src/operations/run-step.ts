@@ -12,6 +12,11 @@ const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
 const QUARANTINE_POLL_MS = 5_000;
 /** How long an effect may take unless it says so: publishing a large package over a slow line takes minutes. */
 const EFFECT_DEADLINE_MS = 15 * 60_000;
+/**
+ * Rows of steps show where an operation is; what it goes on from is the engine's own record, which is durable at once and stored after them.
+ * An effect with a folder stores that durably before it begins, and with it the attempt.
+ */
+const SHOWN = { durable: 'soon' } as const;
 
 type Outcome =
   | { readonly ok: true; readonly value: unknown }
@@ -93,7 +98,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     };
     const end = async (state: 'succeeded' | 'failed', error: ErrorRecord | null): Promise<void> => {
       await writes;
-      await records.transaction((transaction) => transaction.update('steps', key, { state, error, endedAt: now() }));
+      await records.transaction((transaction) => transaction.update('steps', key, { state, error, endedAt: now() }), SHOWN);
     };
     for (let tries = 1; ; tries += 1) {
       await waitOutQuarantine();
@@ -110,13 +115,15 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
       } as const;
       await records.transaction(async (transaction) => {
         if (!(await transaction.insert('steps', row))) await transaction.update('steps', key, row);
-      });
+      }, SHOWN);
       const log = (text: string): void => later(() => logs.append({ operationId, step: name }, text, now()));
       const report = (message: string): void => {
-        later(() => records.transaction((transaction) => transaction.update('steps', key, { progress: message })));
+        later(() => records.transaction((transaction) => transaction.update('steps', key, { progress: message }), SHOWN));
         log(`${message}\n`);
       };
-      const keyOf = (task?: string): string => `${run.id}:${operation.stage}:${task ?? name}:${operation.attempt}`;
+      // With the time of the run's making: after a backup was restored run numbers come again, and the outside still knows those that were lost.
+      const keyOf = (task?: string): string =>
+        `${run.id}@${Date.parse(run.createdAt).toString(36)}:${operation.stage}:${task ?? name}:${operation.attempt}`;
       const current = attempt;
       const tools: StepTools = {
         attempt,
