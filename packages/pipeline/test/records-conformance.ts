@@ -135,6 +135,18 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       expect(await records.list('settings')).toEqual(rows);
     });
 
+    test('keep what need be durable only soon like anything else, and roll it back', async (records) => {
+      const soon = { durable: 'soon' } as const;
+      await records.transaction((transaction) => transaction.insert('events', eventRow('e1')), soon);
+      expect(await records.get('events', idOf('e1'))).toEqual(eventRow('e1'));
+      const broken = records.transaction(async (transaction) => {
+        await transaction.insert('events', eventRow('e2'));
+        throw new Error('broken');
+      }, soon);
+      await expect(broken).rejects.toThrow('broken');
+      expect(await records.list('events')).toHaveLength(1);
+    });
+
     test('let one of many insert the same key at the same moment', async (records) => {
       const inserted = await Promise.all(
         Array.from({ length: 20 }, (_none, index) => insert(records, eventRow(`e${index}`, { key: 'k' }))),
