@@ -40,7 +40,7 @@ export type {
   RepositoryFacts,
   Sources,
 } from './ports/parts.js';
-export type { LogPiece, Query, Records, RecordsReader, RecordsTransaction, StepLogs } from './ports/records.js';
+export type { LogPiece, Query, Records, RecordsReader, RecordsTransaction, StepLogs, TransactionOptions } from './ports/records.js';
 export { type EventId, type OperationId, operationIdOf, type RolloutId, type RunId, rolloutIdOf, runIdOf } from './records/ids.js';
 export type {
   AdvertisementRow,

@@ -41,7 +41,7 @@ const redactTransaction = (transaction: RecordsTransaction, redactor: Redactor):
 export const createRedactedRecords = (records: Records, redactor: Redactor): Records => ({
   get: (table, key) => records.get(table, key),
   list: (table, query) => records.list(table, query),
-  transaction: (work) => records.transaction((transaction) => work(redactTransaction(transaction, redactor))),
+  transaction: (work, options) => records.transaction((transaction) => work(redactTransaction(transaction, redactor)), options),
   exclusively: (name, work) => records.exclusively(name, work),
 });
 

@@ -117,11 +117,15 @@ const mapped = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 };
 
+const BEGIN = sql`begin isolation level read committed`;
+/** The commit then does not wait for the disk; PostgreSQL writes it there within three times its wal_writer_delay of 200 ms. */
+const BEGIN_SOON = sql`begin isolation level read committed; set local synchronous_commit to off`;
+
 /** Not Kysely's own transactions: those keep the connection for ever when a commit or a rollback fails. */
-const transactOnce = <T>(db: Db, work: (transaction: RecordsTransaction) => Promise<T>): Promise<T> =>
+const transactOnce = <T>(db: Db, work: (transaction: RecordsTransaction) => Promise<T>, isDurableSoon: boolean): Promise<T> =>
   mapped(() =>
     db.connection().execute(async (connection) => {
-      await sql`begin isolation level read committed`.execute(connection);
+      await (isDurableSoon ? BEGIN_SOON : BEGIN).execute(connection);
       let value: T;
       try {
         value = await work(createTransaction(connection));
@@ -151,10 +155,10 @@ export const createPostgresRecords = ({ db, exclusivePool }: PostgresRecordsOpti
   return {
     get: (table, key) => mapped(() => reader.get(table, key)),
     list: (table, query) => mapped(() => reader.list(table, query)),
-    transaction: async (work) => {
+    transaction: async (work, { durable } = {}) => {
       for (let races = 0; ; races += 1) {
         try {
-          return await transactOnce(db, work);
+          return await transactOnce(db, work, durable === 'soon');
         } catch (error) {
           if (!isRaced(error) || races >= MAX_RACES) throw error;
         }

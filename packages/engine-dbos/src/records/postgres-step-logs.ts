@@ -39,8 +39,10 @@ export const createPostgresStepLogs = (
       ) as tail where bytes > ${maxOperationBytes})`.execute(db);
 
   const appendOnce = async (operationId: string, step: string, text: string, at: string): Promise<number | undefined> => {
+    // The setting is this statement's alone: a log need not wait for the disk, and the step that it tells of ends with something that does.
     const { rows } = await sql<{ sequence: number }>`insert into pipit.step_logs (operation_id, sequence, step, at, text)
-      select ${operationId}, coalesce(max(sequence), 0) + 1, ${step}, ${at}, ${text} from pipit.step_logs where operation_id = ${operationId}
+      select ${operationId}, (select coalesce(max(sequence), 0) + 1 from pipit.step_logs where operation_id = ${operationId}), ${step}, ${at}, ${text}
+      from (select set_config('synchronous_commit', 'off', true)) as soon (setting) where setting = 'off'
       on conflict do nothing returning sequence`.execute(db);
     return rows[0]?.sequence;
   };

@@ -32,7 +32,7 @@ export const createPatientRecords = ({
   return {
     get: (table, key) => patiently(() => records.get(table, key)),
     list: (table, query) => patiently(() => records.list(table, query)),
-    transaction: (work) => patiently(() => records.transaction(work)),
+    transaction: (work, options) => patiently(() => records.transaction(work, options)),
     // Not repeated as a whole: its work has effects, and is a step that finds out what already happened.
     exclusively: (name, work) => records.exclusively(name, work),
   };

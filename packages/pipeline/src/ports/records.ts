@@ -32,13 +32,21 @@ export interface RecordsTransaction extends RecordsReader {
   lock(name: string): Promise<void>;
 }
 
+export interface TransactionOptions {
+  /**
+   * `soon`: for what shows people how far something is. It outlives pipit's own death at any moment; when the database's machine dies, the last
+   * half second of it may be gone, unless something durable was stored after it. Default `at once`.
+   */
+  readonly durable?: 'at once' | 'soon';
+}
+
 /**
  * The truth: what is intended, and what was found. Implemented on PostgreSQL and in memory; both pass one conformance suite.
  * A database that cannot be reached throws a PluginError `DATABASE_UNAVAILABLE` with recovery `reconcile` inside a transaction's commit, else `retry`.
  */
 export interface Records extends RecordsReader {
-  /** All or nothing: a throw rolls back. Read committed; take {@link RecordsTransaction.lock} for what must not race. `work` may be called again after a serialization failure or deadlock. Durable (fsync) when it returns. */
-  transaction<T>(work: (transaction: RecordsTransaction) => Promise<T>): Promise<T>;
+  /** All or nothing: a throw rolls back. Read committed; take {@link RecordsTransaction.lock} for what must not race. `work` may be called again after a serialization failure or deadlock. Durable (fsync) when it returns, unless `options` says otherwise. */
+  transaction<T>(work: (transaction: RecordsTransaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
    * Runs `work` while nothing else of this name runs, over all replicas; outside a transaction (`work` may begin its own). Set free when the process dies.
    * Apart from {@link RecordsTransaction.lock}: the names of the two never meet.
