@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkDocsCode, readCodeBlocks } from './support/check-docs-code.js';
+import { checkDocsConfig, readConfigBlocks } from './support/check-docs-config.js';
+import { checkDocsLinks } from './support/check-docs-links.js';
 import { listFiles, ROOT, readMarkdown, readWorkspace, type SourceFile } from './support/read-workspace.js';
 
 /** A compiler's run, on a machine that other tests use too. */
@@ -12,12 +14,42 @@ const readPage = (path: string): readonly SourceFile[] =>
   existsSync(join(ROOT, path)) ? [{ path, text: readFileSync(join(ROOT, path), 'utf8') }] : [];
 const readmes = ['README.md', 'CONTRIBUTING.md', ...workspace.map((unit) => `${unit.folder}/README.md`)].flatMap(readPage);
 
+const pages = [...readMarkdown('docs'), ...readmes];
+
 it('compiles every piece of TypeScript that the docs and READMEs show', { timeout: COMPILE_TIMEOUT_MS }, () => {
   const files = listFiles(join(ROOT, 'docs'))
     .filter((file) => file.endsWith('.ts'))
     .map((file) => `docs/${file}`);
   expect(files).toContain('docs/plugins/examples/smithy-plugin.ts');
-  expect(checkDocsCode({ pages: [...readMarkdown('docs'), ...readmes], files, workspace })).toEqual([]);
+  expect(checkDocsCode({ pages, files, workspace })).toEqual([]);
+});
+
+it('shows only configs that are valid', async () => {
+  expect(pages.flatMap(readConfigBlocks).map((block) => block.page)).toEqual(expect.arrayContaining(['README.md', 'docs/operations.md']));
+  expect(await checkDocsConfig(pages)).toEqual([]);
+});
+
+it('has no link that leads nowhere', () => {
+  expect(checkDocsLinks(pages)).toEqual([]);
+});
+
+describe('the check of configs in docs', () => {
+  it('tells of a problem by its page and place, and leaves other YAML alone', async () => {
+    const text = '# A\n\n```yaml\nservices: [web]\n```\n\n```yaml\n# pipit.config.yaml\npipelnes: {}\n```\n';
+    const problems = await checkDocsConfig([{ path: 'docs/a.md', text }]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/^docs\/a\.md:8: .*"?pipelnes/s);
+  });
+});
+
+describe('the check of links in docs', () => {
+  it('tells of a missing file and a missing heading, and of nothing in code or elsewhere', () => {
+    const text = '# One heading\n\n[a](gone.md) [b](#one-heading) [c](#two) [d](https://example.org/x) `[e](gone.md)`\n';
+    expect(checkDocsLinks([{ path: 'docs/index.md', text }])).toEqual([
+      'docs/index.md: there is no gone.md',
+      'docs/index.md: the page has no heading #two',
+    ]);
+  });
 });
 
 describe('the check of code in docs', { timeout: COMPILE_TIMEOUT_MS }, () => {
