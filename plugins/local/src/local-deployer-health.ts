@@ -3,8 +3,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { assertNever, type HealthCheck, type Host, type Sandbox } from '@pipit/core';
 import { runCommand } from '@pipit/plugin-kit';
-import { hostRoot, tailOf } from './local-deployer-root.js';
+import { hostRoot } from './local-deployer-root.js';
 import { confineToHost } from './service-supervisor.js';
+import { shortLog } from './short-log.js';
 
 /** One try of a check; what takes longer counts as failed, and there is another try. */
 const TRY_TIMEOUT_MS = 2_000;
@@ -60,7 +61,7 @@ const tryCommand = async (argv: readonly string[], { folder, host, sandbox, sign
   const result = await runCommand(command.argv, { cwd: '/', env: command.env, signal, timeoutMs: TRY_TIMEOUT_MS * 5 });
   return result.exitCode === 0
     ? undefined
-    : `${argv.join(' ')} ended with ${result.exitCode}: ${tailOf(`${result.stdout}${result.stderr}`, 300)}`;
+    : `${argv.join(' ')} ended with ${result.exitCode}: ${shortLog(`${result.stdout}${result.stderr}`, 300).replaceAll('\n', ' ')}`;
 };
 
 /** One quick try of a host's health check, against the host's own address. */

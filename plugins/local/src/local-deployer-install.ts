@@ -10,7 +10,6 @@ import {
   PluginError,
   type RolloutRequest,
   type Sandbox,
-  type UnitName,
 } from '@pipit/core';
 import {
   brokenHostOutcome,
@@ -24,8 +23,9 @@ import {
   startDetached,
 } from '@pipit/plugin-kit';
 import { tryHealth } from './local-deployer-health.js';
-import { ensureRoot, hostRoot, isDown, readHostFile, readInstalled, tailOf } from './local-deployer-root.js';
-import { readServiceLog, restartService, stopOtherServices } from './service-supervisor.js';
+import { ensureRoot, hostRoot, isDown, readHostFile, readInstalled, readNewestInstallLog } from './local-deployer-root.js';
+import { readServiceLogs, restartService, stopOtherServices } from './service-supervisor.js';
+import { shortLog } from './short-log.js';
 import { writeWhole } from './write-whole.js';
 
 /** How often an install whose process was killed from outside (a restart of the machine) is taken up again. The host script finishes what it began. */
@@ -128,12 +128,13 @@ const checkInstalled = async (task: HostTask, artifact: Artifact, root: string):
   let since = await readFile(sinceFile, 'utf8').catch(() => undefined);
   if (since === undefined) {
     try {
-      await stopOtherServices(folder, host, app, request.services);
+      await stopOtherServices({ folder, host, app, wanted: request.services, signal });
       for (const service of request.services) await restartService({ folder, host, app, sandbox, signal, service, startId: handle });
     } catch (thrown) {
       if (!isPluginError(thrown) || thrown.recovery !== 'stop') throw thrown;
       const { code, message, hint } = thrown;
-      return end({ healthy: false, error: { code, message, ...(hint === undefined ? {} : { hint }) } });
+      const raw = shortLog(await readNewestInstallLog(root, artifact.name));
+      return end({ healthy: false, raw, error: { code, message, ...(hint === undefined ? {} : { hint }) } });
     }
     since = task.clock.now().toISOString();
     await writeWhole(sinceFile, since);
@@ -144,20 +145,23 @@ const checkInstalled = async (task: HostTask, artifact: Artifact, root: string):
   if (unhealthy === undefined) return end({ healthy: true });
   // A try that pipit's own stop cut off says nothing of the host.
   if (signal.aborted || task.clock.now().getTime() - new Date(since).getTime() < check.withinMs) return { phase: 'checking' };
-  return end({ healthy: false, ...(await whyUnhealthy(task, unhealthy, check.withinMs)) });
+  return end({ healthy: false, ...(await whyUnhealthy(task, artifact, unhealthy, check.withinMs)) });
 };
 
-const whyUnhealthy = async (task: HostTask, answer: string, withinMs: number): Promise<Pick<HostReport, 'raw' | 'error'>> => {
-  const logs = await Promise.all(
-    task.request.services.map(async (name: UnitName) => `${name}:\n${await readServiceLog(task.folder, task.host.id, name)}`),
-  );
+const whyUnhealthy = async (
+  { folder, host, request: { services } }: HostTask,
+  artifact: Artifact,
+  answer: string,
+  withinMs: number,
+): Promise<Pick<HostReport, 'raw' | 'error'>> => {
+  const said = await readServiceLogs(folder, host.id, services);
   return {
     error: {
       code: 'HOST_UNHEALTHY',
-      message: `${task.host.id} did not pass its health check within ${withinMs / 1000} s: ${answer}`,
+      message: `${host.id} did not pass its health check within ${withinMs / 1000} s: ${answer}`,
       hint: "Look at the service's log below; the package is installed, so the host runs the new version.",
     },
-    ...(logs.length === 0 ? {} : { raw: logs.join('\n') }),
+    raw: said === '' ? shortLog(await readNewestInstallLog(hostRoot(folder, host.id), artifact.name)) : said,
   };
 };
 
@@ -212,7 +216,7 @@ export const advanceHost = async (task: HostTask, mayStart: boolean): Promise<Ho
     reachable: true,
     ...(error.code === 'HOST_BUSY' ? { busy: true } : {}),
     ...(installed === undefined ? {} : { installed }),
-    raw: tailOf(`${runnerLog}\n${scriptLog}`.trim()),
+    raw: shortLog(`${runnerLog}\n${scriptLog}`.trim()),
     error,
   });
 };

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, realpath, rename, writeFile } from 'node:fs/promises';
+import { access, lstat, mkdir, open, readdir, realpath, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Host, type PackageName, PluginError, parsePackageVersion, type Receipt, type RunResult, type Sandbox } from '@pipit/core';
 import { hostScriptPaths, minimalEnvironment, parseHostReceipt, runCommand } from '@pipit/plugin-kit';
@@ -118,9 +118,12 @@ export const readInstalled = async (
   return { installed: receipt?.version === state.version ? receipt : { version: parsePackageVersion(state.version) } };
 };
 
-/** The last characters of a text, from a line's beginning. */
-export const tailOf = (text: string, maxLength = 2_000): string => {
-  if (text.length <= maxLength) return text.trimEnd();
-  const cut = text.slice(-maxLength);
-  return cut.slice(cut.indexOf('\n') + 1).trimEnd();
+/** All that apt-get and dpkg said in the newest try of a package on a host; empty when there was none. */
+export const readNewestInstallLog = async (root: string, name: PackageName): Promise<string> => {
+  const folder = dirname(hostScriptPaths({ root, key: '', artifact: { name } }).log);
+  if (!(await isInside(root, folder))) return '';
+  const logs = (await readdir(folder)).filter((file) => file.endsWith('.log'));
+  const aged = await Promise.all(logs.map(async (file) => ({ file, at: (await lstat(join(folder, file))).mtimeMs })));
+  const newest = aged.sort((one, other) => other.at - one.at)[0];
+  return newest === undefined ? '' : ((await readHostFile(root, join(folder, newest.file))) ?? '');
 };

@@ -3,25 +3,28 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type {
-  Call,
-  Deployer,
-  HealthFinding,
-  Host,
-  HostReport,
-  Logger,
-  ObserveRequest,
-  OperationCall,
-  RolloutRequest,
-  Sandbox,
+import {
+  type Call,
+  type Deployer,
+  type HealthCheck,
+  type HealthFinding,
+  type Host,
+  type HostReport,
+  isPluginError,
+  type Logger,
+  type ObserveRequest,
+  type OperationCall,
+  type RolloutRequest,
+  type Sandbox,
 } from '@pipit/core';
 import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { findProgram } from './find-program.js';
 import { withFolderLock } from './folder-lock.js';
-import { tryHealth } from './local-deployer-health.js';
+import { type HealthAnswer, tryHealth } from './local-deployer-health.js';
 import { advanceHost, debSource, type HostProgress, type HostTask } from './local-deployer-install.js';
-import { hostRoot, isDown, isInside, readInstalled } from './local-deployer-root.js';
-import { reviveServices } from './service-supervisor.js';
+import { hostRoot, isDown, isInside, readInstalled, readNewestInstallLog } from './local-deployer-root.js';
+import { readServiceLogs, reviveServices, servicesOfApp } from './service-supervisor.js';
+import { shortLog } from './short-log.js';
 import { writeWhole } from './write-whole.js';
 
 export interface LocalDeployerOptions {
@@ -114,29 +117,57 @@ export const createLocalDeployer = <Options>(
     return exitCode !== 0;
   };
 
+  /** What ran here before the machine was restarted; a unit that cannot be run is this host's trouble, not the fleet's. */
+  const revive = async (host: Host, request: ObserveRequest<Options>, op: OperationCall) => {
+    try {
+      const revived = await reviveServices({ folder, host, app: request.ring.app, sandbox, signal: op.signal });
+      if (revived.length > 0) logger.info({ host: host.id, services: revived }, 'Services were gone and are started again');
+      return { isRevived: revived.length > 0 };
+    } catch (thrown) {
+      if (!isPluginError(thrown) || thrown.recovery !== 'stop') throw thrown;
+      return { isRevived: false, failure: thrown };
+    }
+  };
+
+  /** One try; several within the check's time for a host whose services have just been started again. */
+  const checkHost = async (host: Host, check: HealthCheck, isRevived: boolean, op: OperationCall): Promise<HealthAnswer> => {
+    const begun = op.clock.now().getTime();
+    const until = isRevived ? Math.min(begun + check.withinMs, op.deadline.getTime() - ANSWER_BEFORE_MS) : begun;
+    for (;;) {
+      const answer = await tryHealth({ folder, host, check, sandbox, signal: op.signal });
+      if (answer === undefined || op.signal.aborted || op.clock.now().getTime() >= until) return answer;
+      await delay(POLL_MS, undefined, { signal: op.signal }).catch(() => undefined);
+    }
+  };
+
   const observeHost = async (host: Host, request: ObserveRequest<Options>, op: OperationCall): Promise<HostReport> => {
     const root = hostRoot(folder, host.id);
     if (await isDown(root)) return { hostId: host.id, reachable: false };
     const { signal } = op;
-    await reviveServices({ folder, host, app: request.ring.app, sandbox, signal });
+    const { check, packages, ring } = request;
+    const { isRevived, failure } = await revive(host, request, op);
     const states = existsSync(join(root, 'var/lib/dpkg/status'))
-      ? await Promise.all(request.packages.map((name) => readInstalled(host, root, name, signal)))
+      ? await Promise.all(packages.map(async (name) => ({ name, ...(await readInstalled(host, root, name, signal)) })))
       : [];
     const installed = states.find((state) => state.installed !== undefined)?.installed;
-    const broken = states.find((state) => state.broken !== undefined)?.broken;
     const busy = await isBusy(root, signal);
-    const { check } = request;
-    const unhealthy = check === undefined ? undefined : await tryHealth({ folder, host, check, sandbox, signal });
-    const error =
-      broken !== undefined && !busy
-        ? {
-            code: 'HOST_PACKAGE_BROKEN',
-            message: broken,
-            hint: 'Roll the ring to a release that installs: the host script finishes what was left.',
-          }
-        : unhealthy !== undefined
-          ? { code: 'HOST_UNHEALTHY', message: `${host.id}: ${unhealthy}` }
-          : undefined;
+    const broken = busy ? undefined : states.find((state) => state.broken !== undefined);
+    const unhealthy = check === undefined ? undefined : await checkHost(host, check, isRevived, op);
+    const whatFailed = async (): Promise<Pick<HostReport, 'error' | 'raw'>> => {
+      if (broken?.broken !== undefined) {
+        const hint = 'Roll the ring to a release that installs: the host script finishes what was left.';
+        const raw = shortLog(await readNewestInstallLog(root, broken.name));
+        return { raw, error: { code: 'HOST_PACKAGE_BROKEN', message: broken.broken, hint } };
+      }
+      if (failure !== undefined) {
+        const { code, message, hint } = failure;
+        return { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
+      }
+      if (unhealthy === undefined) return {};
+      const raw = await readServiceLogs(folder, host.id, await servicesOfApp(folder, host.id, ring.app));
+      return { raw, error: { code: 'HOST_UNHEALTHY', message: `${host.id}: ${unhealthy}` } };
+    };
+    const { error, raw = '' } = await whatFailed();
     return {
       hostId: host.id,
       reachable: true,
@@ -144,6 +175,7 @@ export const createLocalDeployer = <Options>(
       ...(check === undefined ? {} : { healthy: unhealthy === undefined }),
       ...(installed === undefined ? {} : { installed }),
       ...(error === undefined ? {} : { error }),
+      ...(raw === '' ? {} : { raw }),
     };
   };
 
