@@ -33,6 +33,12 @@ it('has no link that leads nowhere', () => {
   expect(checkDocsLinks(pages)).toEqual([]);
 });
 
+it('lists every page of errors in the index', () => {
+  const index = pages.find(({ path }) => path === 'docs/reference/errors.md')?.text ?? '';
+  const listed = [...index.matchAll(/\]\((errors\/[^)]+)\)/g)].map(([, page]) => `docs/reference/${page}`);
+  expect(listed.sort()).toEqual(readMarkdown('docs/reference/errors').map(({ path }) => path));
+});
+
 describe('the check of configs in docs', () => {
   it('tells of a problem by its page and place, and leaves other YAML alone', async () => {
     const text = '# A\n\n```yaml\nservices: [web]\n```\n\n```yaml\n# pipit.config.yaml\npipelnes: {}\n```\n';
