@@ -40,11 +40,11 @@ const findRepository = async (
     const repository = await trigger?.findRepository?.(named, createCall(logger, stopping, FIND_DEADLINE_MS));
     if (repository !== undefined) return { repository, instance };
   }
-  throw unknown(
-    'REPOSITORY_UNKNOWN',
-    `No trigger knows a repository ${named}`,
-    'Give its name as the config has it, for example acme/web, or the name of an app that has had a run.',
-  );
+  throw unknown({
+    code: 'REPOSITORY_UNKNOWN',
+    message: `No trigger knows a repository ${named}`,
+    hint: 'Give its name as the config has it, for example acme/web, or the name of an app that has had a run.',
+  });
 };
 
 /** The runtime's side of the Api, on behalf of one actor. */
@@ -83,7 +83,8 @@ export const createApi = (ground: Ground, container: Container, actor: Actor): A
     listHosts: (query) => listHosts(views(), query),
     showEvent: async (eventId) => {
       const event = await records.get('events', { id: eventId as EventId }); // an id that nobody made finds nothing
-      if (event === undefined) throw unknown('EVENT_UNKNOWN', `There is no event ${eventId}`, 'See `pipit events`.');
+      if (event === undefined)
+        throw unknown({ code: 'EVENT_UNKNOWN', message: `There is no event ${eventId}`, hint: 'See `pipit events`.' });
       return event;
     },
     listEvents: (page = {}) => listPage(records, 'events', { by: 'id', page }),

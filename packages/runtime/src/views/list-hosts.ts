@@ -15,7 +15,8 @@ export const listHosts = async (
   const { records, catalog } = ports;
   const row = await records.get('apps', { app: query.app as AppName }); // a name that nobody has finds nothing
   const found = row && catalog.get(row.pipeline);
-  if (row === undefined || found === undefined) throw unknown('APP_UNKNOWN', `No app ${query.app} is known`, 'See `pipit apps`.');
+  if (row === undefined || found === undefined)
+    throw unknown({ code: 'APP_UNKNOWN', message: `No app ${query.app} is known`, hint: 'See `pipit apps`.' });
   const definition = definitionFor(found, row.app);
   const [latest] = await records.list('runs', { where: { app: row.app }, orderBy: ['number', 'descending'], limit: 1 });
   const role = latest?.role ?? definition.roleOf(row.app);

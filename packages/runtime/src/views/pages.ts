@@ -18,11 +18,15 @@ export const listPage = async <T extends TableName>(
 ): Promise<Page<Tables[T]>> => {
   const limit = options.page.limit ?? DEFAULT_LIMIT;
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-    throw unknown('INVALID_LIMIT', `${limit} is no page size`, `Ask for 1 to ${MAX_LIMIT} rows.`);
+    throw unknown({ code: 'INVALID_LIMIT', message: `${limit} is no page size`, hint: `Ask for 1 to ${MAX_LIMIT} rows.` });
   const { before } = options.page;
   const value = before === undefined ? undefined : options.numeric === true ? Number(before) : before;
   if (typeof value === 'number' && !Number.isFinite(value))
-    throw unknown('INVALID_CURSOR', `${before ?? ''} is no place in this list`, 'Give the `next` of the page before.');
+    throw unknown({
+      code: 'INVALID_CURSOR',
+      message: `${before ?? ''} is no place in this list`,
+      hint: 'Give the `next` of the page before.',
+    });
   const rows = await records.list(table, {
     orderBy: [options.by, 'descending'],
     limit: limit + 1,

@@ -42,13 +42,18 @@ export const planChange = async (
   const ref = parseRefName(query.ref.startsWith('refs/') ? query.ref : `refs/heads/${query.ref}`);
   const sha = query.commit === undefined ? await sources.readHead(query.repository, ref, call.signal) : parseCommitSha(query.commit);
   if (sha === undefined)
-    throw unknown('REF_UNKNOWN', `Repository ${query.repository.name} has no ${ref}`, 'Name another branch with --ref.');
+    throw unknown({
+      code: 'REF_UNKNOWN',
+      message: `Repository ${query.repository.name} has no ${ref}`,
+      hint: 'Name another branch with --ref.',
+    });
   const app = appNameOf(query.repository);
   const match = await catalog.match(
     { instance: query.instance, repository: query.repository, ref, sha, before: undefined, author: undefined },
     call.signal,
   );
-  if ('reason' in match) throw unknown('PIPELINE_UNKNOWN', match.reason, 'See the `repositories:` and `trigger:` of the config.');
+  if ('reason' in match)
+    throw unknown({ code: 'PIPELINE_UNKNOWN', message: match.reason, hint: 'See the `repositories:` and `trigger:` of the config.' });
   const pipeline = definitionFor(match.pipeline, app);
   const commit = await sources.fetchCommit(query.repository, ref, sha, call.signal);
   const problems: ErrorRecord[] = [];

@@ -7,7 +7,7 @@ type Ports = Pick<ViewPorts, 'records' | 'logs'>;
 
 const readRun = async ({ records }: Ports, runId: string): Promise<RunRow> => {
   const run = await records.get('runs', { id: runId as RunId }); // an id that nobody made finds nothing
-  if (run === undefined) throw unknown('RUN_UNKNOWN', `There is no run ${runId}`, 'See `pipit runs`.');
+  if (run === undefined) throw unknown({ code: 'RUN_UNKNOWN', message: `There is no run ${runId}`, hint: 'See `pipit runs`.' });
   return run;
 };
 
@@ -58,7 +58,11 @@ export const readLog = async (ports: Ports, query: LogQuery): Promise<LogView> =
   const run = await readRun(ports, query.runId);
   const operations = (await readOperations(ports, run)).filter((each) => query.operationId === undefined || each.id === query.operationId);
   if (query.operationId !== undefined && operations.length === 0)
-    throw unknown('OPERATION_UNKNOWN', `Run ${run.id} has no operation ${query.operationId}`, 'See `pipit run show`.');
+    throw unknown({
+      code: 'OPERATION_UNKNOWN',
+      message: `Run ${run.id} has no operation ${query.operationId}`,
+      hint: 'See `pipit run show`.',
+    });
   const read = (operationId: string) =>
     ports.logs.read(
       { operationId, ...(query.step === undefined ? {} : { step: query.step }) },
