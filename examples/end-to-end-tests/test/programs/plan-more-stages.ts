@@ -9,7 +9,7 @@ export { nextStage, type RunShape, rollbackStage, type Stage } from '../../../..
  */
 export const planStages = (shape: RunShape): readonly Stage[] =>
   planned(shape).flatMap((stage): readonly Stage[] => {
-    if (stage.name === 'package') return [{ name: 'inspect', kind: 'operation', operation: 'publish' }, stage];
+    if (stage.name === 'publish') return [stage, { name: 'publish-again', kind: 'operation', operation: 'publish' }];
     if (stage.name !== 'rollout:production') return [stage];
     return [{ name: 'judge-again:canary', kind: 'bake', ring: 'canary' as RingName }, stage]; // as the config names it
   });

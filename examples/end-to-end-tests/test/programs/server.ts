@@ -13,7 +13,9 @@ const settings = JSON.parse(process.argv[2] ?? '') as ServerSettings; // written
 const say = (line: object): void => void writeSync(1, `${JSON.stringify(line)}\n`);
 
 let order: KillOrder | undefined = settings.kill;
+let dying: NodeJS.Timeout | undefined;
 createInterface({ input: process.stdin }).on('line', (line) => {
+  clearTimeout(dying);
   order = JSON.parse(line) as KillOrder;
   say({ armed: order.point });
 });
@@ -29,7 +31,7 @@ const pass = (point: string): void => {
     process.kill(process.pid, 'SIGKILL');
   };
   if (afterMs === 0) die();
-  else setTimeout(die, afterMs);
+  else dying = setTimeout(die, afterMs);
 };
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };

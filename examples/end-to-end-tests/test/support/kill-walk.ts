@@ -16,6 +16,8 @@ export interface Shape {
 const KILLS_A_RUN = 16;
 /** "Inside the step": its effects are under way by then. */
 const INSIDE_MS = 50;
+/** How long a run's end is outlived at most before its last points are passed. */
+const LAST_POINTS_MS = 400;
 
 const keyOf = ({ point, afterMs }: KillOrder): string => `${point} +${afterMs} ms`;
 
@@ -68,6 +70,14 @@ const killedRun = async (installation: Installation, shape: Shape, orders: reado
   for (;;) {
     const ended = await killedOrEnded(installation, sha);
     if ('run' in ended) {
+      // The last points lie behind the end.
+      if (current !== undefined) await Promise.race([installation.server().ended, sleep(LAST_POINTS_MS)]);
+      await installation.server().disarm();
+      if (!installation.server().isRunning()) {
+        if (current !== undefined) carriedOut.push(current);
+        current = undefined;
+        await installation.start();
+      }
       await shape.expectAsItShouldBe(ended.run);
       return carriedOut;
     }

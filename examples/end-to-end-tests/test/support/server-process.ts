@@ -17,8 +17,10 @@ export interface ServerProcess {
   /** Settles with the signal or exit code. */
   readonly ended: Promise<NodeJS.Signals | number>;
   isRunning(): boolean;
-  /** Kills itself there, once it passes. */
+  /** Kills itself there, once it passes. Returns when it has heard it, or was killed by an order before. */
   arm(order: KillOrder): Promise<void>;
+  /** Takes back the last order; returns as `arm` does. */
+  disarm(): Promise<void>;
   kill(): Promise<void>;
   /** As systemd ends it. */
   stop(): Promise<void>;
@@ -58,6 +60,10 @@ export const startServerProcess = async (program: string, settings: ServerSettin
     child.kill(signal);
     await ended;
   };
+  const arm = async (order: KillOrder): Promise<void> => {
+    child.stdin.write(`${JSON.stringify(order)}\n`);
+    await waitUntil('the server is armed', () => (running ? lines.find((line) => line.armed === order.point) : true));
+  };
   return {
     pid,
     url: String(first.listening ?? ''),
@@ -66,10 +72,8 @@ export const startServerProcess = async (program: string, settings: ServerSettin
     log: () => log.join(''),
     ended,
     isRunning: () => running,
-    arm: async (order) => {
-      child.stdin.write(`${JSON.stringify(order)}\n`);
-      await waitUntil('the server is armed', () => lines.find((line) => line.armed === order.point));
-    },
+    arm,
+    disarm: () => arm({ point: 'nowhere', afterMs: 0 }),
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
   };
