@@ -1,5 +1,5 @@
 import { matchPipeline } from '@pipit/config';
-import { parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
+import { PluginError, parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
 import { type Actor, type CommandPorts, cancel, type EventId, type OperationId, promote, type RunId, rollback } from '@pipit/pipeline';
 import type { Api } from './api.js';
 import { type Ground, parts } from './compose-pipeline.js';
@@ -69,6 +69,17 @@ export const createApi = (ground: Ground, container: Container, actor: Actor): A
       container.get(parts.conductor).wakeRun(runId);
     },
   });
+  /** In quarantine nothing may begin: what is asked for would wait, and be overtaken by the reconciliation. */
+  const unlessQuarantined = async <T>(work: () => Promise<T>): Promise<T> => {
+    const quarantine = await container.get(parts.quarantine).read();
+    if (quarantine === null) return work();
+    throw new PluginError({
+      code: 'QUARANTINED',
+      message: `Pipit is in quarantine: ${quarantine}`,
+      hint: 'Find out why, then `pipit reconcile --reason "..."`, and ask again.',
+      recovery: 'stop',
+    });
+  };
   return {
     listApps: () => listApps(views()),
     listRuns: ({ app, state, ...page } = {}) =>
@@ -100,22 +111,26 @@ export const createApi = (ground: Ground, container: Container, actor: Actor): A
         quarantine: await container.get(parts.quarantine).read(),
       }),
     promote: ({ app, role, ring, ifCanary, reason }) =>
-      promote(commands(), {
-        app: parseAppName(app),
-        actor,
-        ...(role === undefined ? {} : { role: parseRoleName(role) }),
-        ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
-        ...(ifCanary === undefined ? {} : { ifCanary: parsePackageVersion(ifCanary) }),
-        ...whyOf(reason),
-      }),
+      unlessQuarantined(() =>
+        promote(commands(), {
+          app: parseAppName(app),
+          actor,
+          ...(role === undefined ? {} : { role: parseRoleName(role) }),
+          ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
+          ...(ifCanary === undefined ? {} : { ifCanary: parsePackageVersion(ifCanary) }),
+          ...whyOf(reason),
+        }),
+      ),
     rollback: ({ app, role, ring, reason }) =>
-      rollback(commands(), {
-        app: parseAppName(app),
-        actor,
-        ...(role === undefined ? {} : { role: parseRoleName(role) }),
-        ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
-        ...whyOf(reason),
-      }),
+      unlessQuarantined(() =>
+        rollback(commands(), {
+          app: parseAppName(app),
+          actor,
+          ...(role === undefined ? {} : { role: parseRoleName(role) }),
+          ...(ring === undefined ? {} : { ring: parseRingName(ring) }),
+          ...whyOf(reason),
+        }),
+      ),
     cancel: ({ runId, reason }) => cancel(commands(), { runId: runId as RunId, actor, ...whyOf(reason) }), // an id that nobody made finds nothing
     reconcile: async ({ reason }) => ({ rings: await container.get(parts.quarantine).reconcile(actor, reason) }),
     follow: (options) => container.get(parts.changes).follow(options),

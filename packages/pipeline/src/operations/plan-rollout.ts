@@ -181,6 +181,8 @@ export const planRollout = async (
     else await transaction.update('rings', ring, ringRow);
     return row;
   });
-  tools.report(`${rollout.version} to ${hosts.length} hosts of ${input.ring} (rollout ${rollout.sequence})`);
+  tools.report(
+    `${rollout.version} to ${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'} of ${input.ring} (rollout ${rollout.sequence})`,
+  );
   return rollout;
 };
