@@ -74,7 +74,7 @@ export const createApi = (ground: Ground, container: Container, actor: Actor): A
     const quarantine = await container.get(parts.quarantine).read();
     if (quarantine === null) return work();
     throw new PluginError({
-      code: 'QUARANTINED',
+      code: 'PIPIT_QUARANTINED',
       message: `Pipit is in quarantine: ${quarantine}`,
       hint: 'Find out why, then `pipit reconcile --reason "..."`, and ask again.',
       recovery: 'stop',
