@@ -180,7 +180,12 @@ const buildRuntime = (
     },
     api: (actor) => createApi(ground, container, actor),
     health: () => readHealth(() => container.get(parts.quarantine).read(), stopping.signal.aborted),
-    checkToken: (token) => container.get(parts.tokens).check(token),
+    checkToken: async (token) => {
+      const holder = await container.get(parts.tokens).check(token);
+      // Only its hash is kept, so this is how a process learns what it must never show.
+      if (holder !== undefined) ground.redactor.register(token);
+      return holder;
+    },
     recordRefusal: async ({ instance, remoteAddress, code, message }) => {
       await records.transaction((transaction) =>
         appendAudit(transaction, {

@@ -1,5 +1,13 @@
 import { isPluginError, isSecret, PluginError } from '@pipit/core';
-import type { Records, RecordsTransaction, StepLogs } from '@pipit/pipeline';
+import {
+  type AuditRow,
+  hashAudit,
+  type Records,
+  type RecordsTransaction,
+  type StepLogs,
+  type TableName,
+  type Tables,
+} from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
 
 /** The value with every registered secret hidden in every text of it, however deep. */
@@ -26,12 +34,26 @@ export const redactError = (redactor: Redactor, thrown: unknown): unknown => {
   return new PluginError({ code, message, recovery, ...(hint === undefined ? {} : { hint: redactor.redact(hint) }) });
 };
 
+/** Lines of the audit trail that follow each other: hashed before they came here, so hashed anew where something was hidden. */
+const redactAudit = (redactor: Redactor, rows: readonly AuditRow[]): readonly AuditRow[] => {
+  let previousHash: string | undefined;
+  return rows.map((given) => {
+    const { hash: _hash, ...row } = { ...redactValue(redactor, given), previousHash: previousHash ?? given.previousHash };
+    previousHash = hashAudit(row);
+    return { ...row, hash: previousHash };
+  });
+};
+
+const redactRows = <T extends TableName>(redactor: Redactor, table: T, rows: readonly Tables[T][]): readonly Tables[T][] =>
+  table === 'audit'
+    ? (redactAudit(redactor, rows as readonly unknown[] as readonly AuditRow[]) as readonly unknown[] as readonly Tables[T][]) // the table's own rows
+    : rows.map((row) => redactValue(redactor, row));
+
 const redactTransaction = (transaction: RecordsTransaction, redactor: Redactor): RecordsTransaction => ({
   get: (table, key) => transaction.get(table, key),
   list: (table, query) => transaction.list(table, query),
-  // A line of the audit trail is hashed before it comes here; what goes into it is redacted where it is written.
-  insert: (table, row) => transaction.insert(table, table === 'audit' ? row : redactValue(redactor, row)),
-  insertAll: (table, rows) => transaction.insertAll(table, table === 'audit' ? rows : rows.map((row) => redactValue(redactor, row))),
+  insert: async (table, row) => (await transaction.insertAll(table, redactRows(redactor, table, [row])))[0] ?? false,
+  insertAll: (table, rows) => transaction.insertAll(table, redactRows(redactor, table, rows)),
   update: (table, key, changes) => transaction.update(table, key, redactValue(redactor, changes)),
   remove: (table, key) => transaction.remove(table, key),
   lock: (name) => transaction.lock(name),

@@ -1,5 +1,5 @@
 import { createSecret, PluginError } from '@pipit/core';
-import { createMemoryRecords, createMemoryStepLogs } from '@pipit/pipeline';
+import { appendAudit, createMemoryRecords, createMemoryStepLogs, findBrokenAudit } from '@pipit/pipeline';
 import { createRedactor } from '@pipit/plugin-kit';
 import { describe, expect, it } from 'vitest';
 import { createRedactedLogs, createRedactedRecords, redactError, redactValue } from '../src/redact-stored.js';
@@ -19,6 +19,23 @@ describe('what is stored', () => {
     const stored = JSON.stringify(await records.list('settings'));
     expect(stored).not.toContain(SECRET);
     expect(stored).toContain('https://me:[secret]@example.org');
+  });
+
+  it('holds none in the audit trail, whose chain stays whole', async () => {
+    const memory = createMemoryRecords();
+    const records = createRedactedRecords(memory, redactor);
+    const line = (reason: string) => ({
+      at: new Date('2026-01-01T00:00:00.000Z'),
+      actor: { name: 'token:admin', origin: 'cli' },
+      action: 'run.promote',
+      subject: 'web-1',
+      detail: { reason },
+    });
+    await records.transaction((transaction) => appendAudit(transaction, line('clean'), line(`with ${SECRET}`), line('clean')));
+    await records.transaction((transaction) => appendAudit(transaction, line(`once more ${SECRET}`)));
+    const rows = await memory.list('audit');
+    expect(rows.map((row) => row.detail)).toEqual(['clean', 'with [secret]', 'clean', 'once more [secret]'].map((reason) => ({ reason })));
+    expect(findBrokenAudit(rows)).toBeUndefined();
   });
 
   it('holds none in a step log', async () => {
