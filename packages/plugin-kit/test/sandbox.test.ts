@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
   createSandbox,
   DEFAULT_SANDBOX_USER,
@@ -195,7 +195,9 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
   });
 });
 
-describe.runIf(isRoot)('a sandbox of root', () => {
+describe('a sandbox of root', () => {
+  beforeEach(({ skip }) => skip(!isRoot, 'this is not root'));
+
   it('hides a folder that is made after the sandbox', async () => {
     const scene = await makeScene(undefined);
     const later = join(scene.root, 'later');
@@ -210,7 +212,9 @@ describe.runIf(isRoot)('a sandbox of root', () => {
   });
 });
 
-describe.runIf(isRoot)('a sandbox of root without namespaces', () => {
+describe('a sandbox of root without namespaces', () => {
+  beforeEach(({ skip }) => skip(!isRoot, 'only root can become another user without namespaces'));
+
   const programs = { bwrap: '/usr/bin/false' };
 
   it('is a user of its own that reads no key', async () => {

@@ -47,6 +47,7 @@ export interface HostTask {
   readonly sandbox: Sandbox;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  readonly lockWaitSeconds?: number;
 }
 
 /** How far one host is. */
@@ -84,6 +85,7 @@ const installOf = (task: HostTask, artifact: Artifact, root: string): HostInstal
   artifact,
   source: task.source,
   root,
+  ...(task.lockWaitSeconds === undefined ? {} : { lockWaitSeconds: task.lockWaitSeconds }),
   ...('size' in artifact.content ? { size: artifact.content.size } : {}),
 });
 

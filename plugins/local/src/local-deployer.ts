@@ -34,6 +34,8 @@ export interface LocalDeployerOptions {
   readonly logger: Logger;
   /** Config field `parallel`: installs at the same time. Default 8. */
   readonly parallel?: number;
+  /** How long another install on a host is waited for. Default: 60 seconds. */
+  readonly lockWaitSeconds?: number;
 }
 
 /** How often a running batch is looked at while `inspect` holds. */
@@ -54,7 +56,7 @@ const KEPT_TASKS = 100;
 export const createLocalDeployer = <Options>(
   options: LocalDeployerOptions,
 ): Deployer<Options> & { checkHealth(call: Call): Promise<readonly HealthFinding[]> } => {
-  const { folder, sandbox, logger, parallel = 8 } = options;
+  const { folder, sandbox, logger, parallel = 8, lockWaitSeconds } = options;
   const tasks = join(folder, 'tasks');
   const taskFolder = (handle: string): string => join(tasks, handle);
   /** Holds the key; a batch without it was never begun. */
@@ -77,6 +79,7 @@ export const createLocalDeployer = <Options>(
         sandbox,
         clock: op.clock,
         signal: op.signal,
+        ...(lockWaitSeconds === undefined ? {} : { lockWaitSeconds }),
       });
       // First all are only looked at, which also counts the installs under way; then as many are started as the limit leaves.
       const looked = await Promise.all(request.hosts.map((host) => advanceOne(taskOf(host), false)));
