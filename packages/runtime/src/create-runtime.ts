@@ -148,6 +148,7 @@ const buildRuntime = (
     dataFolder: folder.folder,
     firstToken,
     start: async () => {
+      await container.get(parts.sources).removeLeftovers();
       await container.get(parts.quarantine).check();
       disposal.push('file sweep', startFileSweep(storage, logger));
       if ((await container.get(parts.quarantine).read()) === null) await container.get(parts.engine).start([]);

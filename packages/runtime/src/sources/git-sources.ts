@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseRepositoryFile } from '@pipit/config';
 import {
@@ -29,6 +29,8 @@ export interface GitSourcesOptions {
 }
 
 export interface GitSources extends Sources {
+  /** Removes the temporary folders of a process that was killed. Call it before anything else is asked, and only by whoever holds the data folder. */
+  removeLeftovers(): Promise<void>;
   /** The service that plugins get. */
   sourceOf(commit: Commit, signal: AbortSignal): Source;
   /** Paths that differ between two commits, or all of the newer one's when the older is not known. */
@@ -38,6 +40,11 @@ export interface GitSources extends Sources {
     signal: AbortSignal,
   ): Promise<readonly string[]>;
 }
+
+/** Mirrors bear a hash and end in `.git`; everything else here is temporary: a check-out, or a folder with a credential. */
+const isMirror = (name: string): boolean => /^[0-9a-f]+\.git$/.test(name);
+/** A tool that a killed process left running may still write there. */
+const REMOVE_RETRIES = 5;
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -155,6 +162,10 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
   };
 
   return {
+    removeLeftovers: async () => {
+      for (const name of (await readdir(folder)).filter((each) => !isMirror(each)))
+        await rm(join(folder, name), { recursive: true, force: true, maxRetries: REMOVE_RETRIES });
+    },
     fetchCommit,
     readHead: async (repository, ref, signal) => {
       const credentials = await accessFor(repository, signal);
