@@ -4,12 +4,12 @@ import { handleEvent } from '../intake/handle-event.js';
 import { abandonRollout } from '../operations/verify-rollout.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
-import type { PipelineObserver } from '../ports/observer.js';
+import type { MovePoint, PipelineObserver } from '../ports/observer.js';
 import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
 import type { Records } from '../ports/records.js';
 import type { EventId, RunId } from '../records/ids.js';
 import type { OperationRow, RunRow } from '../records/rows.js';
-import { applyMove } from './apply-move.js';
+import { type Applied, applyMove } from './apply-move.js';
 import { decide } from './decide.js';
 import { runJanitor } from './janitor.js';
 import { limitConcurrency } from './limit-concurrency.js';
@@ -68,30 +68,33 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const submit = (operation: OperationRow): Promise<void> =>
     engine.submit({ id: operation.id, type: operation.type, version: operation.version, input: operation.input });
 
-  const moveOnce = async (runId: RunId): Promise<boolean> => {
-    const applied = await records.transaction(async (transaction) => {
-      const found = await transaction.get('runs', { id: runId });
-      if (found === undefined || found.state === 'ended') return undefined;
-      await transaction.lock(`app:${found.app}`);
-      const run = await transaction.get('runs', { id: runId });
-      if (run === undefined) return undefined;
-      const view = await readView(transaction, run, catalog, clock.now());
-      const move = decide(view);
-      if (move.type === 'none' || isSameWait(run, move)) return undefined;
-      const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
-      observer.onMove?.({ ...point, phase: 'decided' });
-      return { point, ...(await applyMove(transaction, view, move)) };
-    });
-    if (applied === undefined) return false;
-    observer.onMove?.({ ...applied.point, phase: 'stored' });
-    ports.onChange(runId);
-    if (applied.operation !== undefined) await submit(applied.operation);
-    for (const other of applied.wake) wakeRun(other);
-    return applied.again;
-  };
-
+  /** Stores, in one transaction, every move that a run can make by itself now: up to the start of an operation, a wait or its end. */
   const advance = async (runId: RunId): Promise<void> => {
-    for (let moves = 0; moves < MAX_MOVES && !stopping.signal.aborted; moves += 1) if (!(await moveOnce(runId))) return;
+    const moves = await records.transaction(async (transaction) => {
+      const stored: (Applied & { readonly point: Omit<MovePoint, 'phase'> })[] = [];
+      const found = await transaction.get('runs', { id: runId });
+      if (found === undefined || found.state === 'ended') return stored;
+      await transaction.lock(`app:${found.app}`);
+      while (stored.length < MAX_MOVES) {
+        const run = await transaction.get('runs', { id: runId });
+        if (run === undefined) return stored;
+        const view = await readView(transaction, run, catalog, clock.now());
+        const move = decide(view);
+        if (move.type === 'none' || isSameWait(run, move)) return stored;
+        const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
+        observer.onMove?.({ ...point, phase: 'decided' });
+        const applied = await applyMove(transaction, view, move);
+        stored.push({ point, ...applied });
+        if (!applied.again) return stored;
+      }
+      return stored;
+    });
+    for (const { point } of moves) observer.onMove?.({ ...point, phase: 'stored' });
+    if (moves.length > 0) ports.onChange(runId);
+    for (const { operation, wake } of moves) {
+      if (operation !== undefined) await submit(operation);
+      for (const other of wake) wakeRun(other);
+    }
   };
 
   /** One at a time for a key; asked again meanwhile, once more after. */

@@ -211,15 +211,19 @@ const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Mov
   }
 };
 
+/** The stage that a run is at: undefined when it has been through all of them. */
+export const stageOf = (run: RunRow): Stage | undefined => {
+  // A run that turned aside is at a stage that is not in its plan.
+  const aside =
+    run.failure === null ? undefined : run.rings.map((ring) => rollbackStage(ring.name)).find((stage) => stage.name === run.stage);
+  return aside ?? nextStage(planStages(run), run.completedStages);
+};
+
 /** The whole state machine of a run, drawn in docs/run-states.md: pure, so every path is a row of a table in its test. */
 export const decide = (view: RunView): Move => {
   const { run } = view;
   if (run.state === 'ended') return { type: 'none' };
-  const stages = planStages(run);
-  // A run that turned aside is at a stage that is not in its plan.
-  const aside =
-    run.failure === null ? undefined : run.rings.map((ring) => rollbackStage(ring.name)).find((stage) => stage.name === run.stage);
-  const stage = aside ?? nextStage(stages, run.completedStages);
+  const stage = stageOf(run);
   if (stage === undefined)
     return {
       type: 'end',

@@ -1,7 +1,7 @@
 import type { PipelineCatalog } from '../ports/parts.js';
 import type { RecordsReader } from '../ports/records.js';
 import type { RunRow } from '../records/rows.js';
-import { lockNameOf, type RunView } from './decide.js';
+import { lockNameOf, type RunView, stageOf } from './decide.js';
 
 /** The delivery that the first ring was given last, however that ended. */
 const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<RunRow | undefined> => {
@@ -15,9 +15,16 @@ const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<Run
   return rollout && reader.get('runs', { id: rollout.runId });
 };
 
-/** Reads all that a decision about a run looks at. */
+/** Reads all that a decision about a run, at the stage that it is at, looks at. */
 export const readView = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatalog, now: Date): Promise<RunView> => {
   const { app, role } = run;
+  const policies = catalog.get(run.pipeline)?.rings ?? [];
+  const kind = stageOf(run)?.kind ?? 'operation';
+  // Building, packaging and publishing concern the run alone, and so does its end.
+  if (kind === 'operation') {
+    const operations = await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } });
+    return { run, operations, lock: undefined, promotions: [], rings: [], rollouts: [], policies, newerRun: undefined, now };
+  }
   const [operations, lock, promotions, rings, rollouts, newer] = [
     await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } }),
     await reader.get('locks', { name: lockNameOf(run) }),
@@ -33,5 +40,5 @@ export const readView = async (reader: RecordsReader, run: RunRow, catalog: Pipe
   // A newer run that failed before its canary, or went stale, is in nobody's way; one whose canary failed has been there all the same.
   const canary = await readLatestCanary(reader, run);
   const newerRun = canary !== undefined && canary.number > run.number ? canary : newer[0];
-  return { run, operations, lock, promotions, rings, rollouts, policies: catalog.get(run.pipeline)?.rings ?? [], newerRun, now };
+  return { run, operations, lock, promotions, rings, rollouts, policies, newerRun, now };
 };
