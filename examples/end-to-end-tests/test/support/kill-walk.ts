@@ -14,8 +14,8 @@ export interface Shape {
 
 /** Kills in one run at most: more of them cover the same points with fewer runs, and say less clearly which one did the harm. */
 const KILLS_A_RUN = 16;
-/** "Inside the step": its effects are under way by then. */
-const INSIDE_MS = 50;
+/** "Inside the step": its effects are under way by then; the second falls into what the first does not reach. */
+const INSIDE_MS = [40, 120] as const;
 /** How long a run's end is outlived at most before its last points are passed. */
 const LAST_POINTS_MS = 400;
 
@@ -56,7 +56,10 @@ export const recordPoints = async (installation: Installation, shape: Shape): Pr
 
 /** Exactly at each point; and where a step's work begins, also a little later. */
 export const killOrders = (points: readonly string[]): readonly KillOrder[] =>
-  points.flatMap((point) => [{ point, afterMs: 0 }, ...(point.endsWith(': begun') ? [{ point, afterMs: INSIDE_MS }] : [])]);
+  points.flatMap((point) => [
+    { point, afterMs: 0 },
+    ...(point.endsWith(': begun') ? INSIDE_MS.map((afterMs) => ({ point, afterMs })) : []),
+  ]);
 
 /** One run, in which the server is killed by each order in turn. Returns those that were carried out. */
 const killedRun = async (installation: Installation, shape: Shape, orders: readonly KillOrder[]): Promise<readonly KillOrder[]> => {
