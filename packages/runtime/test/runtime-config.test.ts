@@ -49,7 +49,6 @@ it('lets a slot name only an instance that has the kind: anything else does not 
   // @ts-expect-error: a pipeline needs a deployer
   typed({ plugins, pipelines: { web: { repositories: ['*'], ...rest } } });
 });
-});
 
 it('refuses at run time what got past the types, with every problem, and shows no secret', async () => {
   const any: { readonly plugin: AnyPlugin; readonly with: object } = { plugin: builder, with: { token: createSecret('hunter2-hunter2') } };
