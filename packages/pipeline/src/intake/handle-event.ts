@@ -209,6 +209,9 @@ export const handleEvent = async (ports: HandlePorts, row: EventRow, signal: Abo
     if (!isPluginError(thrown) || thrown.recovery !== 'stop') throw thrown;
     verdict = nothing(`${thrown.code}: ${thrown.message}`);
   }
-  await ports.records.transaction((transaction) => transaction.update('events', { id: row.id }, { state: 'handled', ...verdict }));
+  // A run that it began is durable by itself; a mark that is lost with the machine only makes the event judged again, with the same end.
+  await ports.records.transaction((transaction) => transaction.update('events', { id: row.id }, { state: 'handled', ...verdict }), {
+    durable: 'soon',
+  });
   return verdict.runId ?? undefined;
 };
