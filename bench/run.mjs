@@ -35,8 +35,9 @@ const isBuilt = (folder) => {
 };
 
 if (![...PACKAGES, 'plugins/local'].every(isBuilt)) {
-  const { build } = await import('../scripts/prepare.mjs');
-  build();
+  const { build, installDependencies } = await import('../scripts/prepare.mjs');
+  installDependencies();
+  build({ types: false });
 }
 
 console.log(await describeMachine());
