@@ -9,7 +9,7 @@ import { createNoopPlugins, hostOf, startSimulatedPipit } from './support/simula
 import { median } from './support/statistics.mjs';
 
 const quick = process.argv.includes('--quick');
-const ROUNDS = quick ? 2 : 7;
+const ROUNDS = quick ? 2 : 5;
 /** Runs one after the other: latency. */
 const SERIAL = quick ? 3 : 10;
 /** Runs of as many apps at once: throughput. */
