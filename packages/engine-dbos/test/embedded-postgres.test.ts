@@ -333,11 +333,17 @@ describe.runIf(isRoot)('as root', () => {
     await expect(findServerBinaries(options)).rejects.toMatchObject({ code: 'DATABASE_BINARIES_UNUSABLE' });
   }, 60_000);
 
-  it('serves an ordinary user as that user', async () => {
+  it('serves an ordinary user as that user', async (context) => {
+    const asUser = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const isReadable = await promisify(execFile)('setpriv', [...asUser, 'test', '-r', import.meta.filename]).then(
+      () => true,
+      () => false,
+    );
+    if (!isReadable) context.skip('this checkout lies where another user may not enter');
     const folder = await temporaryFolder();
     const dataFolder = join(folder, 'data');
     await chown(folder, 65534, 65534);
-    const parent = runProgram(program.path, ['postgres', dataFolder], ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']);
+    const parent = runProgram(program.path, ['postgres', dataFolder], ['setpriv', ...asUser]);
     const line = await parent.nextOf(['started', 'refused']);
     expect(line).toMatchObject({ started: { adopted: false } });
     const { pid } = line.started as { pid: number };
