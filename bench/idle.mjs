@@ -31,8 +31,18 @@ const fieldsOf = (pid) =>
   readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ');
-/** Fields 14 and 15 of proc(5), counted from the state. */
-const cpuMsOf = (pids) => (pids.reduce((sum, pid) => sum + Number(fieldsOf(pid)[11]) + Number(fieldsOf(pid)[12]), 0) / TICKS) * 1000;
+/** Fields 14 and 15 of proc(5), counted from the state; 16 and 17 are of children that have ended. Nothing for a process that has just ended itself. */
+const cpuMsOf = (pids) => {
+  const ticks = pids.map((pid) => {
+    try {
+      const fields = fieldsOf(pid);
+      return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+    } catch {
+      return 0;
+    }
+  });
+  return (ticks.reduce((sum, each) => sum + each, 0) / TICKS) * 1000;
+};
 
 const processesOfDatabase = (dataFolder) => {
   const postmaster = Number(readFileSync(join(dataFolder, 'postgres', 'data', 'postmaster.pid'), 'utf8').split('\n')[0]);
@@ -71,7 +81,7 @@ try {
   const database = processesOfDatabase(server.folder);
   const before = { pipit: cpuMsOf([server.pid]), database: cpuMsOf(database) };
   await sleep(IDLE_MS);
-  const after = { pipit: cpuMsOf([server.pid]), database: cpuMsOf(database) };
+  const after = { pipit: cpuMsOf([server.pid]), database: cpuMsOf(processesOfDatabase(server.folder)) };
   const memory = { pipit: memoryOf([server.pid]), database: memoryOf(processesOfDatabase(server.folder)) };
   const share = (name) => ((after[name] - before[name]) / IDLE_MS) * 100;
   table(
