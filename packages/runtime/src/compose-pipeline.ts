@@ -7,7 +7,6 @@ import {
   createHints,
   createIntake,
   createOperationCodes,
-  type Effects,
   type Engine,
   type Hints,
   type Intake,
@@ -18,7 +17,7 @@ import {
 import type { Redactor } from '@pipit/plugin-kit';
 import { type ChangeFeed, createChangeFeed } from './change-feed.js';
 import { type Container, createContainer, createToken } from './container.js';
-import { createCall, createEffects } from './effects.js';
+import { createCall, createEffects, type LocalEffects } from './effects.js';
 import { systemClock } from './machine/system-clock.js';
 import { createIdSource } from './machine/time-ordered-ids.js';
 import { createCatalog } from './plugins/catalog.js';
@@ -48,7 +47,7 @@ const ACCESS_DEADLINE_MS = 30_000;
 
 export const parts = {
   sources: createToken<GitSources>('sources'),
-  effects: createToken<Effects>('effects'),
+  effects: createToken<LocalEffects>('effects'),
   catalog: createToken<PipelineCatalog>('catalog'),
   hints: createToken<Hints>('hints'),
   changes: createToken<ChangeFeed>('changes'),

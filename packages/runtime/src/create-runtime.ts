@@ -149,6 +149,7 @@ const buildRuntime = (
     firstToken,
     start: async () => {
       await container.get(parts.sources).removeLeftovers();
+      await container.get(parts.effects).removeUnknownFolders();
       await container.get(parts.quarantine).check();
       disposal.push('file sweep', startFileSweep(storage, logger));
       if ((await container.get(parts.quarantine).read()) === null) await container.get(parts.engine).start([]);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { type Call, type FileStore, type Logger, type Op, PluginError, type Sandbox, type Services, type Shell } from '@pipit/core';
 import type { EffectRequest, Effects, Records } from '@pipit/pipeline';
@@ -21,6 +21,12 @@ export interface EffectsOptions {
   readonly hookUrlOf: (instance: string) => string;
 }
 
+/** Effects whose folders lie on this machine. */
+export interface LocalEffects extends Effects {
+  /** Removes, at a start, the folders that no row of the clean-up table names. */
+  removeUnknownFolders(): Promise<void>;
+}
+
 /** An open call of a plugin, outside any operation. */
 export const createCall = (logger: Logger, signal: AbortSignal, deadlineMs: number): Call => ({
   signal: AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]),
@@ -40,7 +46,7 @@ const missing = (what: string): never => {
 };
 
 /** Makes contexts for effects: a folder that is gone afterwards, on every path, the exact commit, the file store; everything said is redacted. */
-export const createEffects = (options: EffectsOptions): Effects => {
+export const createEffects = (options: EffectsOptions): LocalEffects => {
   const { records, sources, files, sandbox, redactor, logger } = options;
 
   /** Short and safe for every tool: keys hold colons, and sockets in it must stay under 104 characters. */
@@ -126,5 +132,12 @@ export const createEffects = (options: EffectsOptions): Effects => {
     }
   };
 
-  return { run, removeFolder };
+  /** A restored older database does not know the folders of what it lost; nothing else leaves one without a row. */
+  const removeUnknownFolders = async (): Promise<void> => {
+    const known = new Set((await records.list('cleanups')).map((row) => row.target));
+    const found = (await readdir(options.folder)).map((name) => join(options.folder, name));
+    for (const path of found.filter((each) => !known.has(each))) await removeFolder(path);
+  };
+
+  return { run, removeFolder, removeUnknownFolders };
 };
