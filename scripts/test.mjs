@@ -34,25 +34,20 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 const unit = () => {
   console.log('\n== unit');
-  const report = join(temporary, 'vitest.json');
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const { status } = spawnSync(bin('vitest'), ['run', ...reporters], { cwd: root, stdio: 'inherit' });
+  const summary = join(temporary, 'tests.json');
+  const { status } = spawnSync(bin('vitest'), ['run', '--reporter=default', '--reporter=./test/summary-reporter.ts'], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, PIPIT_TEST_SUMMARY: summary },
+  });
   let results;
   try {
-    results = JSON.parse(readFileSync(report, 'utf8'));
+    results = JSON.parse(readFileSync(summary, 'utf8'));
   } catch (error) {
-    record('unit', 'failed', `no report: ${error.message}`);
+    record('unit', 'failed', `no summary: ${error.message}`);
     return;
   }
-  for (const file of results.testResults) {
-    if (file.assertionResults.length === 0 && file.status === 'failed') record(file.name, 'failed', file.message);
-    for (const test of file.assertionResults) {
-      const name = `${file.name.replace(root, '')} > ${test.fullName}`;
-      if (test.status === 'passed') record(name, 'passed');
-      else if (test.status === 'failed') record(name, 'failed', test.failureMessages[0]?.split('\n')[0]);
-      else record(name, 'skipped', test.meta?.reason ?? 'the test says so');
-    }
-  }
+  for (const { name, outcome, note } of results) record(name, outcome, note);
   if (status !== 0 && failures.length === 0) record('unit', 'failed', `vitest exited with ${status}`);
 };
 
