@@ -7,6 +7,7 @@ import { type RunId, runIdOf } from '../records/ids.js';
 import type { PromotionRow, RingRow, RunRow } from '../records/rows.js';
 import { refuse } from './command-error.js';
 import type { Asked, CommandPorts } from './command-ports.js';
+import { FRESH_RUN } from './fresh-run.js';
 import { readLatestRun } from './read-latest-run.js';
 
 export interface PromoteRequest extends Asked {
@@ -109,6 +110,7 @@ const insertPromotionRun = async (
   const id = runIdOf(request.app, number);
   await transaction.insert('runs', {
     ...latest,
+    ...FRESH_RUN,
     id,
     number,
     kind: 'promotion',
@@ -116,26 +118,14 @@ const insertPromotionRun = async (
     repository: release.commit.repository,
     sha: release.commit.sha,
     committedAt: release.commit.committedAt,
-    author: null,
-    eventId: null,
     actor: request.actor.name,
     version: release.version,
     metadata: release.metadata,
     health: release.health,
     targetRing: step.to,
-    state: 'active',
     stage: `rollout:${step.to}`,
-    completedStages: [],
-    waitingFor: null,
-    dueAt: null,
-    outcome: null,
-    reason: null,
-    failure: null,
-    attempt: 1,
-    cancelRequestedBy: null,
     createdAt: at,
     updatedAt: at,
-    endedAt: null,
   });
   return id;
 };

@@ -7,6 +7,7 @@ import { nextRunNumber } from '../intake/handle-event.js';
 import { type RunId, runIdOf } from '../records/ids.js';
 import { refuse } from './command-error.js';
 import type { Asked, CommandPorts } from './command-ports.js';
+import { FRESH_RUN } from './fresh-run.js';
 import { readLatestRun } from './read-latest-run.js';
 
 export interface RollbackRequest extends Asked {
@@ -60,6 +61,7 @@ export const rollback = async ({ records, catalog, clock, wakeRun }: CommandPort
     const release = await transaction.get('releases', { app, version: target.rollout.version });
     await transaction.insert('runs', {
       ...latest,
+      ...FRESH_RUN,
       id,
       number,
       kind: 'rollback',
@@ -67,24 +69,12 @@ export const rollback = async ({ records, catalog, clock, wakeRun }: CommandPort
       ...(release === undefined
         ? {}
         : { repository: release.commit.repository, sha: release.commit.sha, committedAt: release.commit.committedAt }),
-      author: null,
-      eventId: null,
       actor: request.actor.name,
       version: target.rollout.version,
       targetRing: ring,
-      state: 'active',
       stage: `rollback:${ring}`,
-      completedStages: [],
-      waitingFor: null,
-      dueAt: null,
-      outcome: null,
-      reason: null,
-      failure: null,
-      attempt: 1,
-      cancelRequestedBy: null,
       createdAt: at.toISOString(),
       updatedAt: at.toISOString(),
-      endedAt: null,
     });
     // Taken here and now: a newer run that waits for the lock would else get it first, and be rolled back instead.
     await transaction.insert('locks', { name: lockNameOf(latest), runId: id, reason: `rollback of ${ring}`, since: at.toISOString() });
