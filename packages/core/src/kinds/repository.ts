@@ -1,4 +1,3 @@
-import type { Call } from '../context/call.js';
 import type { Op } from '../context/operation-call.js';
 import type { Artifact, ArtifactId } from '../domain/artifact.js';
 import type { RingRef } from '../domain/host.js';
@@ -21,8 +20,11 @@ export interface Repository<Options> {
   ): Promise<readonly ArtifactId[]>;
   /** Adds them where no ring sees them. Refuses other bytes under a known name, version and architecture (`REPOSITORY_DIGEST_CONFLICT`, stop). */
   publish(request: { readonly artifacts: readonly Artifact[]; readonly options: Options }, op: Op<'shell' | 'files'>): Promise<void>;
-  /** One a format, for the hosts of a ring. It may hold a credential; pipit never stores it. */
-  installSources(request: { readonly ring: RingRef; readonly options: Options }, call: Call): Promise<readonly InstallSource[]>;
+  /**
+   * One a format, for the hosts of a ring. It may hold a credential; pipit never stores it. The shell is where the repository works, so that
+   * its public key can be read there.
+   */
+  installSources(request: { readonly ring: RingRef; readonly options: Options }, op: Op<'shell'>): Promise<readonly InstallSource[]>;
   /** Makes these the only version of the package that the ring's hosts see. Repeating it is harmless. */
   offer?(
     request: { readonly ring: RingRef; readonly artifacts: readonly ArtifactId[]; readonly options: Options },

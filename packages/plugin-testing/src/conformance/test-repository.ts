@@ -1,6 +1,5 @@
 import type { Artifact, ArtifactId, Op, Repository, RingRef } from '@pipit/core';
 import { expect } from 'vitest';
-import { createTestCall } from '../context/test-call.js';
 import { type Check, inWorld, notApplicable, registerChecks, type World } from './check.js';
 import { abortedSignal, expectPlainJson, expectRefusal, thrownBy } from './expectations.js';
 
@@ -124,7 +123,7 @@ export const repositoryChecks = <Options>(): readonly Check<RepositoryHarness<Op
     check('names one place to install from for each format, before anything is published too', async (world, { publish }) => {
       const formats = [...new Set((await world.reopen()).formats)].sort();
       const read = async (): Promise<readonly string[]> => {
-        const sources = await (await world.reopen()).installSources({ ring: world.ring, options: world.options }, createTestCall());
+        const sources = await (await world.reopen()).installSources({ ring: world.ring, options: world.options }, await world.createOp());
         return sources.map((source) => source.format).sort();
       };
       expect(formats.length).toBeGreaterThan(0);
