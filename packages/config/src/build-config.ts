@@ -1,9 +1,19 @@
 import { dirname, resolve } from 'node:path';
 import type { HealthCheck, Json } from '@pipit/core';
 import type { CheckedSlot } from './check-slots.js';
-import type { AppOverrides, Config, InstanceConfig, MinHealthy, PipelineConfig, RingConfig, Slot, TriggerSlot } from './config.js';
+import type {
+  AppOverrides,
+  Config,
+  InstanceConfig,
+  MinHealthy,
+  PipelineConfig,
+  PlacedSlot,
+  RingConfig,
+  Slot,
+  TriggerSlot,
+} from './config.js';
 import type { ConfigPath } from './config-path.js';
-import type { CoreConfig, CorePipeline, SlotKind } from './core-schema.js';
+import type { CoreConfig, CorePipeline, NeededSlot } from './core-schema.js';
 import { freezeConfig } from './freeze-config.js';
 import type { Location } from './problem-report.js';
 
@@ -41,9 +51,14 @@ const buildApps = (pipeline: CorePipeline): PipelineConfig['apps'] =>
     ]),
   );
 
-export type SlotsOfPipeline = Readonly<Record<SlotKind, CheckedSlot>>;
+export type SlotsOfPipeline = Readonly<Record<NeededSlot, CheckedSlot>> & { readonly transport?: CheckedSlot };
 
 const buildSlot = ({ use, output }: CheckedSlot): Slot => ({ use, options: output });
+
+const buildPlaced = (slot: CheckedSlot, written: CorePipeline['ci']): PlacedSlot => {
+  const on = typeof written === 'string' ? undefined : written.on;
+  return { ...buildSlot(slot), ...(on === undefined ? {} : { on }) };
+};
 
 const buildTrigger = (slot: CheckedSlot, written: CorePipeline['trigger']): TriggerSlot => {
   const { when, branches, tags, paths } = typeof written === 'string' ? {} : written;
@@ -60,12 +75,13 @@ const buildPipeline = (name: string, pipeline: CorePipeline, slots: SlotsOfPipel
   name,
   repositories: pipeline.repositories,
   trigger: buildTrigger(slots.trigger, pipeline.trigger),
-  ci: buildSlot(slots.ci),
-  packager: buildSlot(slots.packager),
-  repository: buildSlot(slots.repository),
+  ci: buildPlaced(slots.ci, pipeline.ci),
+  packager: buildPlaced(slots.packager, pipeline.packager),
+  repository: buildPlaced(slots.repository, pipeline.repository),
   discovery: buildSlot(slots.discovery),
   advertiser: buildSlot(slots.advertiser),
-  deployer: buildSlot(slots.deployer),
+  deployer: buildPlaced(slots.deployer, pipeline.deployer),
+  ...(slots.transport === undefined ? {} : { transport: buildSlot(slots.transport) }),
   role: pipeline.role,
   rings: pipeline.rings.map(buildRing),
   ...(pipeline.health === undefined ? {} : { health: buildHealth(pipeline.health) }),

@@ -75,3 +75,27 @@ export const defaultAdvertiser = async (discovery: WrittenSlot, context: SlotCon
   }
   return checkSlot({ ...discovery, kind: 'advertiser', options: undefined, path: [...discovery.path.slice(0, -1), 'advertiser'] }, context);
 };
+
+/** The transport of a pipeline that names none: its deployer's instance, else the only one that there is. Needed where a slot says `on`. */
+export const defaultTransport = async (slots: readonly WrittenSlot[], context: SlotContext): Promise<CheckedSlot | undefined> => {
+  if (slots.some((slot) => slot.kind === 'transport')) return undefined;
+  const deployer = slots.find((slot) => slot.kind === 'deployer');
+  const providers = providersOf('transport', context.instances);
+  const use = providers.find((name) => name === deployer?.use) ?? (providers.length === 1 ? providers[0] : undefined);
+  const placed = slots.find((slot) => slot.isPlaced);
+  const first = deployer ?? placed;
+  if (use !== undefined && first !== undefined)
+    return checkSlot({ ...first, kind: 'transport', use, options: undefined, path: [...first.path.slice(0, -1), 'transport'] }, context);
+  // What could not be loaded may be the transport; that it could not has been reported.
+  const isKnown = slots.every((slot) => context.instances.some((instance) => instance.name === slot.use));
+  if (placed !== undefined && isKnown)
+    context.report.add([...placed.path, 'on'], {
+      code: 'TRANSPORT_MISSING',
+      message: `${placed.kind} is to work on another host, and the pipeline has no transport`,
+      hint:
+        providers.length === 0
+          ? 'Add `transport: ssh` to the pipeline, or another instance that provides a transport.'
+          : `Add \`transport:\` to the pipeline with one of ${providers.join(', ')}.`,
+    });
+  return undefined;
+};

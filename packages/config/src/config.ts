@@ -1,4 +1,4 @@
-import type { AnyPlugin, HealthCheck, Json, RingName, RoleName, Secret } from '@pipit/core';
+import type { AnyPlugin, HealthCheck, HostAddress, Json, RingName, RoleName, Secret } from '@pipit/core';
 import type { ConfigPath } from './config-path.js';
 import type { Location } from './problem-report.js';
 
@@ -18,6 +18,12 @@ export interface TriggerRule {
   readonly tags?: readonly string[];
   readonly paths?: readonly string[];
 }
+
+/** Another machine than pipit's own. */
+export type PlaceConfig = { readonly host: HostAddress } | { readonly service: string };
+
+/** A slot whose plugin may work on another host. */
+export type PlacedSlot = Slot & { readonly on?: PlaceConfig };
 
 export type TriggerSlot = Slot & TriggerRule;
 
@@ -47,13 +53,15 @@ export interface PipelineConfig {
   /** Globs of repository names. */
   readonly repositories: readonly string[];
   readonly trigger: TriggerSlot;
-  readonly ci: Slot;
-  readonly packager: Slot;
-  readonly repository: Slot;
+  readonly ci: PlacedSlot;
+  readonly packager: PlacedSlot;
+  readonly repository: PlacedSlot;
   readonly discovery: Slot;
   /** The discovery instance unless configured. */
   readonly advertiser: Slot;
-  readonly deployer: Slot;
+  readonly deployer: PlacedSlot;
+  /** Reaches other hosts. Always there when a slot says `on`. */
+  readonly transport?: Slot;
   /** Default `app`. */
   readonly role: RoleName;
   /** In order; at least one. A release is finished in the last one. */

@@ -1,4 +1,4 @@
-import { createSecret, isPluginError, parseAppName, parseRingName, parseRoleName } from '@pipit/core';
+import { createSecret, isPluginError, parseAppName, parseHostAddress, parseRingName, parseRoleName } from '@pipit/core';
 import * as z from 'zod';
 import { DURATION_PATTERN, parseDurationMs } from './duration.js';
 
@@ -40,7 +40,27 @@ export const health = z
 
 const options = z.record(z.string(), z.unknown()).optional().describe('Options of this pipeline for the plugin.');
 const slotShape = { use: name.describe('An instance of `plugins`, or the short name of a plugin.'), with: options };
+
+const on = z
+  .strictObject({
+    host: parsed('host address', parseHostAddress).optional().describe('A host name or address that the transport reaches.'),
+    service: name.optional().describe('An available host of this service, as discovery knows it.'),
+  })
+  .transform((written, context) => {
+    const { host, service } = written;
+    if (host !== undefined && service === undefined) return { host };
+    if (service !== undefined && host === undefined) return { service };
+    // A misspelt key has been reported.
+    if (context.issues.length > 0) return z.NEVER;
+    context.issues.push({ code: 'custom', message: 'Either "host" or "service" is needed, and not both', input: written });
+    return z.NEVER;
+  })
+  .describe('Where the plugin works. Default: on the machine of pipit.');
+
 const slot = (description: string) => z.union([name, z.strictObject(slotShape)]).describe(description);
+
+/** A slot whose plugin may work on another host. */
+const placedSlot = (description: string) => z.union([name, z.strictObject({ ...slotShape, on: on.optional() })]).describe(description);
 
 const triggerSlot = z
   .union([
@@ -76,12 +96,13 @@ const ring = z.strictObject({
 const pipeline = z.strictObject({
   repositories: globs().describe('Globs of repository names, for example acme/*.'),
   trigger: triggerSlot,
-  ci: slot('Builds and tests the commit.'),
-  packager: slot('Makes the package.'),
-  repository: slot('Keeps packages and shows them to rings.'),
+  ci: placedSlot('Builds and tests the commit.'),
+  packager: placedSlot('Makes the package.'),
+  repository: placedSlot('Keeps packages and shows them to rings.'),
   discovery: slot('Knows which hosts there are.'),
   advertiser: slot('Where advertised versions live. Default: the discovery instance.').optional(),
-  deployer: slot('Brings hosts to a release.'),
+  deployer: placedSlot('Brings hosts to a release.'),
+  transport: slot('Reaches other hosts, for `on`. Default: the deployer, if it can, else the only instance that can.').optional(),
   role: role().prefault('app').describe('Which part of the hosts. Default: app.'),
   rings: z
     .array(ring)
@@ -134,5 +155,11 @@ export type CoreConfig = z.output<typeof coreConfigSchema>;
 export type CorePipeline = CoreConfig['pipelines'][string];
 
 /** The slots of a pipeline, each with the kind of its name. */
-export const SLOT_KINDS = ['trigger', 'ci', 'packager', 'repository', 'discovery', 'advertiser', 'deployer'] as const;
+export const SLOT_KINDS = ['trigger', 'ci', 'packager', 'repository', 'discovery', 'advertiser', 'deployer', 'transport'] as const;
 export type SlotKind = (typeof SLOT_KINDS)[number];
+/** Those that every pipeline has in the end, written or by default. */
+export const NEEDED_SLOTS = SLOT_KINDS.filter((kind) => kind !== 'transport') as readonly NeededSlot[]; // what the filter leaves
+export type NeededSlot = Exclude<SlotKind, 'transport'>;
+/** Those whose plugin may work on another host. */
+export const PLACED_SLOTS = ['ci', 'packager', 'repository', 'deployer'] as const;
+export type PlacedSlot = (typeof PLACED_SLOTS)[number];

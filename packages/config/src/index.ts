@@ -5,6 +5,8 @@ export type {
   InstanceConfig,
   MinHealthy,
   PipelineConfig,
+  PlaceConfig,
+  PlacedSlot,
   RingConfig,
   Slot,
   TriggerRule,

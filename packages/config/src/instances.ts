@@ -16,6 +16,8 @@ export interface WrittenSlot {
   readonly options: unknown;
   readonly path: ConfigPath;
   readonly usePath: ConfigPath;
+  /** Whether it says `on`. */
+  readonly isPlaced: boolean;
 }
 
 /** An instance as it is written, or as a slot names it without declaring it. */
@@ -43,9 +45,9 @@ export const readSlots = (root: unknown): readonly WrittenSlot[] => {
     return SLOT_KINDS.flatMap((kind): readonly WrittenSlot[] => {
       const path = ['pipelines', pipeline, kind];
       const slot = written[kind];
-      if (typeof slot === 'string') return [{ pipeline, kind, use: slot, options: undefined, path, usePath: path }];
+      if (typeof slot === 'string') return [{ pipeline, kind, use: slot, options: undefined, path, usePath: path, isPlaced: false }];
       if (!isMapping(slot) || typeof slot.use !== 'string') return [];
-      return [{ pipeline, kind, use: slot.use, options: slot.with, path, usePath: [...path, 'use'] }];
+      return [{ pipeline, kind, use: slot.use, options: slot.with, path, usePath: [...path, 'use'], isPlaced: slot.on !== undefined }];
     });
   });
 };

@@ -1,6 +1,5 @@
 import type { ConfigPath } from './config-path.js';
 import type { ProblemText } from './config-problem.js';
-import { SLOT_KINDS } from './core-schema.js';
 
 const RING_KEYS: Readonly<Record<string, string>> = {
   batch: 'rollouts in batches',
@@ -9,13 +8,10 @@ const RING_KEYS: Readonly<Record<string, string>> = {
   approval: 'approvals',
 };
 
-const isSlot = (part: string | number | undefined): boolean => SLOT_KINDS.some((kind) => kind === part);
-
 /** What a key of the design that this pipit does not have yet comes with; undefined for any other key. */
 const comesWith = (path: ConfigPath): string | undefined => {
   const key = path.at(-1);
   if (path[0] !== 'pipelines' || typeof key !== 'string') return undefined;
-  if (path.length === 4 && isSlot(path[2]) && key === 'on') return 'transports';
   if (path.length === 5 && path[2] === 'rings' && Object.hasOwn(RING_KEYS, key)) return RING_KEYS[key];
   return undefined;
 };

@@ -5,10 +5,10 @@ import { buildConfig, type SlotsOfPipeline } from './build-config.js';
 import { checkWrittenExpression } from './check-expression.js';
 import { checkRings } from './check-rings.js';
 import { checkShadowedPipelines } from './check-shadowed-pipelines.js';
-import { type CheckedSlot, checkSlot, defaultAdvertiser, type SlotContext } from './check-slots.js';
+import { type CheckedSlot, checkSlot, defaultAdvertiser, defaultTransport, type SlotContext } from './check-slots.js';
 import type { Config, InstanceConfig } from './config.js';
 import { type ConfigProblem, orderProblems } from './config-problem.js';
-import { coreConfigSchema, SLOT_KINDS } from './core-schema.js';
+import { coreConfigSchema, NEEDED_SLOTS } from './core-schema.js';
 import { findLiteralSecrets } from './find-literal-secrets.js';
 import { findHiddenValues } from './hidden-values.js';
 import { type LoadedInstance, loadInstances, readInstances, readSlots, type WrittenSlot } from './instances.js';
@@ -109,6 +109,11 @@ const checkSlots = async (slots: readonly WrittenSlot[], context: SlotContext, l
     const advertiser = await defaultAdvertiser(slot, context);
     if (advertiser !== undefined) checked.push(advertiser);
   }
+  for (const pipeline of new Set(slots.map((slot) => slot.pipeline))) {
+    const own = slots.filter((slot) => slot.pipeline === pipeline);
+    const transport = await defaultTransport(own, context);
+    if (transport !== undefined) checked.push(transport);
+  }
   return checked;
 };
 
@@ -126,7 +131,7 @@ const checkPipelines = ({ tree, report, text }: Loading): void => {
 const groupSlots = (checked: readonly CheckedSlot[]): ReadonlyMap<string, SlotsOfPipeline> => {
   const groups = new Map<string, Partial<Record<CheckedSlot['kind'], CheckedSlot>>>();
   for (const slot of checked) groups.set(slot.pipeline, { ...groups.get(slot.pipeline), [slot.kind]: slot });
-  const isWhole = (slots: Partial<SlotsOfPipeline>): slots is SlotsOfPipeline => SLOT_KINDS.every((kind) => slots[kind] !== undefined);
+  const isWhole = (slots: Partial<SlotsOfPipeline>): slots is SlotsOfPipeline => NEEDED_SLOTS.every((kind) => slots[kind] !== undefined);
   return new Map([...groups].flatMap(([name, slots]) => (isWhole(slots) ? [[name, slots]] : [])));
 };
 

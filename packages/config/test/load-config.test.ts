@@ -253,6 +253,27 @@ describe('problems', () => {
       minimal().replace('discovery: local', 'discovery: inventory'),
       ['8:16 ADVERTISER_MISSING pipelines.web.discovery'],
     ],
+    [
+      'a place without a transport',
+      minimal().replace('packager: local', 'packager: { use: local, on: { service: build } }'),
+      ['6:33 TRANSPORT_MISSING pipelines.web.packager.on'],
+    ],
+    [
+      'a place that is two',
+      minimal(['transport: reach']).replace('ci: local', 'ci: { use: local, on: { service: build, host: build1 } }'),
+      ['5:27 INVALID_VALUE pipelines.web.ci.on'],
+    ],
+    [
+      'a place of what works nowhere else',
+      minimal(['transport: reach']).replace('discovery: local', 'discovery: { use: local, on: { host: a } }'),
+      ['8:30 UNKNOWN_KEY pipelines.web.discovery.on'],
+    ],
+    [
+      'an address that is none',
+      minimal(['transport: reach']).replace('ci: local', 'ci: { use: local, on: { host: -oProxyCommand=x } }'),
+      ['5:35 INVALID_ADDRESS pipelines.web.ci.on.host'],
+    ],
+    ['a transport that is none', minimal(['transport: local']), ['10:16 SLOT_KIND_MISSING pipelines.web.transport']],
     ['no ring', minimal(['rings: []']), ['10:12 INVALID_VALUE pipelines.web.rings']],
     [
       'a promotion into the first ring',

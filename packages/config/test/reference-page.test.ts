@@ -21,6 +21,7 @@ const anyPlugin = definePlugin({
     discovery: { version: 1 },
     advertiser: { version: 1 },
     deployer: { version: 1 },
+    transport: { version: 1 },
   },
   setup: () => {
     throw new Error('never set up');

@@ -44,10 +44,28 @@ export const inventory = definePlugin({
   setup: neverSetUp,
 });
 
+/** Reaches hosts, and installs nothing. */
+const reach = definePlugin({
+  name: '@pipit/plugin-reach',
+  config: z.strictObject({}),
+  provides: { transport: { version: 1 } },
+  setup: neverSetUp,
+});
+
+/** Reaches hosts, and installs on them. */
+const shell = definePlugin({
+  name: '@pipit/plugin-shell',
+  config: z.strictObject({}),
+  provides: { transport: { version: 1 }, deployer: { version: 1 } },
+  setup: neverSetUp,
+});
+
 export const plugins: Readonly<Record<string, AnyPlugin>> = {
   '@pipit/plugin-jenkins': jenkins,
   '@pipit/plugin-local': local,
   '@pipit/plugin-inventory': inventory,
+  '@pipit/plugin-reach': reach,
+  '@pipit/plugin-shell': shell,
 };
 
 export const loadSample = async (uses: string): Promise<AnyPlugin> => {

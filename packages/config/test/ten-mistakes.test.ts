@@ -15,7 +15,7 @@ pipelines:
     repositories: ["acme/*"]
     trigger: { use: local, when: "event.brnch == 'main'" }
     ci: { use: jenkins-main, with: { job: 5 } }
-    packager: { use: local, on: { host: build1 } }
+    packager: { use: local, on: { servce: build } }
     repository: jenkins-main
     discovery: local
     deployer: ssh
@@ -57,14 +57,7 @@ it('names ten mistakes of one file together, each with its line and column', asy
       'Did you mean "branch"?',
     ],
     ['13:43', 'pipelines.web.ci.with.job', 'WRONG_TYPE', 'This is a number', 'a text', undefined],
-    [
-      '14:29',
-      'pipelines.web.packager.on',
-      'KEY_NOT_YET',
-      'Key "on" is not known to this version of pipit',
-      undefined,
-      'It comes with transports. Take it out until then.',
-    ],
+    ['14:35', 'pipelines.web.packager.on.servce', 'UNKNOWN_KEY', 'Key "servce" is not known here', undefined, 'Did you mean "service"?'],
     [
       '15:17',
       'pipelines.web.repository',

@@ -39,6 +39,8 @@ export type {
   PipelineDefinition,
   RepositoryFacts,
   Sources,
+  WorkingPart,
+  WorkPlace,
 } from './ports/parts.js';
 export type { LogPiece, Query, Records, RecordsReader, RecordsTransaction, StepLogs, TransactionOptions } from './ports/records.js';
 export { type EventId, type OperationId, operationIdOf, type RolloutId, type RunId, rolloutIdOf, runIdOf } from './records/ids.js';

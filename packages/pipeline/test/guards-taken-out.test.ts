@@ -84,7 +84,10 @@ vi.mock('../src/conduct/decide.js', async (original) => {
 vi.mock('../src/conduct/janitor.js', async (original) => {
   const real = await original<typeof import('../src/conduct/janitor.js')>();
   return {
-    runJanitor: (async (ports) => (taken.has('the janitor') ? undefined : real.runJanitor(ports))) satisfies typeof real.runJanitor,
+    createJanitor: ((ports) => {
+      const cleanUp = real.createJanitor(ports);
+      return async () => (taken.has('the janitor') ? undefined : cleanUp());
+    }) satisfies typeof real.createJanitor,
   };
 });
 

@@ -17,7 +17,7 @@ import {
 import type { Redactor } from '@pipit/plugin-kit';
 import { type ChangeFeed, createChangeFeed } from './change-feed.js';
 import { type Container, createContainer, createToken } from './container.js';
-import { createCall, createEffects, type LocalEffects } from './effects.js';
+import { createCall, createEffects, type RuntimeEffects } from './effects.js';
 import { systemClock } from './machine/system-clock.js';
 import { createIdSource } from './machine/time-ordered-ids.js';
 import { createCatalog } from './plugins/catalog.js';
@@ -47,7 +47,7 @@ const ACCESS_DEADLINE_MS = 30_000;
 
 export const parts = {
   sources: createToken<GitSources>('sources'),
-  effects: createToken<LocalEffects>('effects'),
+  effects: createToken<RuntimeEffects>('effects'),
   catalog: createToken<PipelineCatalog>('catalog'),
   hints: createToken<Hints>('hints'),
   changes: createToken<ChangeFeed>('changes'),
@@ -77,7 +77,18 @@ export const composePipeline = (ground: Ground): Container => {
     }),
   );
   container.provide(parts.effects, (made) =>
-    createEffects({ records, sources: made.get(parts.sources), files, sandbox, redactor, logger, folder: folder.work, hookUrlOf }),
+    createEffects({
+      records,
+      instances,
+      sources: made.get(parts.sources),
+      files,
+      sandbox,
+      redactor,
+      logger,
+      folder: folder.work,
+      hookUrlOf,
+      stopping,
+    }),
   );
   container.provide(parts.catalog, (made) => createCatalog(config, instances, made.get(parts.sources)));
   container.provide(parts.hints, () => createHints());

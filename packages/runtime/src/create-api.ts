@@ -142,11 +142,11 @@ const VIEW_DEADLINE_MS = 60_000;
 /** A look from outside any operation: it gets a folder of its own like an effect, and leaves nothing. */
 const createViewOp =
   (ground: Ground, container: Container): ViewPorts['withOp'] =>
-  (name, instance, commit, work) => {
+  (name, part, commit, work) => {
     const id = `view:${name}:${Math.random().toString(36).slice(2)}`;
     return container.get(parts.effects).run(
       {
-        instance,
+        part,
         operationId: id as OperationId, // no row bears it, so the janitor removes what a crash leaves
         step: name,
         key: id,

@@ -1,29 +1,31 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { type Call, type FileStore, type Logger, type Op, PluginError, type Sandbox, type Services, type Shell } from '@pipit/core';
+import { type Call, type FileStore, type Logger, type Op, PluginError, type Sandbox, type Services } from '@pipit/core';
 import type { EffectRequest, Effects, Records } from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
-import { createLocalShell } from './machine/local-shell.js';
 import { systemClock } from './machine/system-clock.js';
+import type { Instances } from './plugins/instances.js';
 import { redactError } from './redact-stored.js';
 import type { GitSources } from './sources/git-sources.js';
+import { createLocalFolders } from './work/local-folders.js';
+import { createRemoteFolders } from './work/remote-folders.js';
+import type { WorkFolder } from './work/work-folder.js';
 
 export interface EffectsOptions {
   readonly records: Records;
+  readonly instances: Instances;
   readonly sources: GitSources;
   readonly files: FileStore;
   readonly sandbox: Sandbox;
   readonly redactor: Redactor;
   readonly logger: Logger;
-  /** Where the folders of effects are made. */
+  /** Where the folders of effects on this machine are made. */
   readonly folder: string;
   readonly hookUrlOf: (instance: string) => string;
+  /** Aborted when pipit stops. */
+  readonly stopping: AbortSignal;
 }
 
-/** Effects whose folders lie on this machine. */
-export interface LocalEffects extends Effects {
-  /** Removes, at a start, the folders that no row of the clean-up table names. */
+export interface RuntimeEffects extends Effects {
+  /** Removes, at a start, the folders of this machine that no row of the clean-up table names. */
   removeUnknownFolders(): Promise<void>;
 }
 
@@ -46,98 +48,57 @@ const missing = (what: string): never => {
 };
 
 /** Makes contexts for effects: a folder that is gone afterwards, on every path, the exact commit, the file store; everything said is redacted. */
-export const createEffects = (options: EffectsOptions): LocalEffects => {
-  const { records, sources, files, sandbox, redactor, logger } = options;
-
-  /** Short and safe for every tool: keys hold colons, and sockets in it must stay under 104 characters. */
-  const folderOf = ({ key, folder, attempt }: EffectRequest): string => {
-    const name = createHash('sha256').update(key).digest('hex').slice(0, 20);
-    return join(options.folder, folder === 'task' ? name : `${name}-${attempt}`);
-  };
-
-  const prepareFolder = async (request: EffectRequest): Promise<string> => {
-    const path = folderOf(request);
-    const row = {
-      id: path,
-      kind: 'folder',
-      target: path,
-      operationId: request.operationId,
-      createdAt: new Date().toISOString(),
-      lastError: null,
-    } as const;
-    // The row comes first: a crash between the two leaves a row without a folder, never a folder without a row.
-    await records.transaction((transaction) => transaction.insert('cleanups', row));
-    if (request.folder === 'attempt') await rm(path, { recursive: true, force: true });
-    await mkdir(path, { recursive: true, mode: 0o755 });
-    return path;
-  };
-
-  const removeFolder = async (target: string): Promise<void> => {
-    if (relative(options.folder, target).startsWith('..')) throw new Error(`${target} is not one of pipit's work folders`);
-    await rm(target, { recursive: true, force: true });
-  };
+export const createEffects = (options: EffectsOptions): RuntimeEffects => {
+  const { records, instances, sources, files, sandbox, redactor, logger, stopping } = options;
+  const local = createLocalFolders({ records, sandbox, folder: options.folder });
+  const remote = createRemoteFolders({ records, instances, createCall: (deadlineMs) => createCall(logger, stopping, deadlineMs) });
 
   const run = async <T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T> => {
-    const { signal, deadlineMs, instance, commit } = request;
+    const { signal, deadlineMs, part, commit } = request;
     const call = createCall(logger, signal, deadlineMs);
     const output = redactor.stream();
-    const folder = request.folder === 'none' ? undefined : await prepareFolder(request);
-    const shell: Shell | undefined =
-      folder === undefined
-        ? undefined
-        : createLocalShell({
-            folder,
-            sandbox,
-            signal: call.signal,
-            deadlineMs,
-            onOutput: (text) => {
-              const shown = output.write(text);
-              if (shown !== '') request.onOutput(shown);
-            },
-          });
-    const op: Op<keyof Services> = {
-      ...call,
-      key: request.key,
-      attempt: request.attempt,
-      report: ({ message, fraction }) =>
-        request.onReport(redactor.redact(fraction === undefined ? message : `${message} (${Math.round(fraction * 100)}%)`)),
-      files,
-      callbackUrl: options.hookUrlOf(instance),
-      get shell() {
-        return shell ?? missing('shell');
-      },
-      get source() {
-        return commit === undefined ? missing('source') : sources.sourceOf(commit, call.signal);
-      },
-      connect: async () => {
-        throw new PluginError({
-          code: 'TRANSPORT_NOT_CONFIGURED',
-          message: 'No transport is configured, so no other host can be reached',
-          hint: 'Use a deployer that works on this machine, or add a transport plugin.',
-          recovery: 'stop',
-        });
-      },
+    const onOutput = (text: string): void => {
+      const shown = output.write(text);
+      if (shown !== '') request.onOutput(shown);
     };
+    const given = { request, call, onOutput };
+    const connected: WorkFolder[] = [];
+    let folder: WorkFolder | undefined;
     try {
+      if (request.folder !== 'none') folder = await (part.on === undefined ? local.prepare(given) : remote.prepare(part.on, given));
+      const op: Op<keyof Services> = {
+        ...call,
+        key: request.key,
+        attempt: request.attempt,
+        report: ({ message, fraction }) =>
+          request.onReport(redactor.redact(fraction === undefined ? message : `${message} (${Math.round(fraction * 100)}%)`)),
+        files,
+        callbackUrl: options.hookUrlOf(part.instance),
+        get shell() {
+          return folder?.shell ?? missing('shell');
+        },
+        get source() {
+          return commit === undefined ? missing('source') : sources.sourceOf(commit, call.signal);
+        },
+        connect: async (host) => {
+          const place = await remote.connect(host, given);
+          connected.push(place);
+          return place.shell;
+        },
+      };
       return await work(op);
     } catch (thrown) {
       throw redactError(redactor, thrown);
     } finally {
       const rest = output.flush();
       if (rest !== '') request.onOutput(rest);
-      if (folder !== undefined && request.folder === 'attempt') {
-        await removeFolder(folder);
-        await records.transaction((transaction) => transaction.remove('cleanups', { id: folder }));
-      }
+      const passing = request.folder === 'attempt' && folder !== undefined ? [...connected, folder] : connected;
+      for (const each of passing) await each.remove();
+      for (const each of folder === undefined ? connected : [...connected, folder]) await each.close();
     }
   };
 
-  /** A restored older database does not know the folders of what it lost; nothing else leaves one without a row. */
-  const removeUnknownFolders = async (): Promise<void> => {
-    const known = new Set((await records.list('cleanups')).map((row) => row.target));
-    const found = (await readdir(options.folder)).map((name) => join(options.folder, name));
-    for (const path of found.filter((each) => !known.has(each))) await removeFolder(path);
-  };
+  const removeFolder: Effects['removeFolder'] = ({ kind, target }) => (kind === 'folder' ? local.remove(target) : remote.remove(target));
 
-  return { run, removeFolder, removeUnknownFolders };
+  return { run, removeFolder, removeUnknownFolders: local.removeUnknown };
 };

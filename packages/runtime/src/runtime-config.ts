@@ -21,6 +21,15 @@ export type GivenSlot<Plugins, K extends Kind> =
   | InstancesWith<Plugins, K>
   | { readonly use: InstancesWith<Plugins, K>; readonly with?: Readonly<Record<string, unknown>> };
 
+/** A slot whose plugin may work on another host. */
+export type GivenPlacedSlot<Plugins, K extends Kind> =
+  | InstancesWith<Plugins, K>
+  | {
+      readonly use: InstancesWith<Plugins, K>;
+      readonly with?: Readonly<Record<string, unknown>>;
+      readonly on?: { readonly host: string } | { readonly service: string };
+    };
+
 export interface GivenRing {
   readonly name: string;
   /** For example `30m`. */
@@ -49,12 +58,13 @@ type GivenTrigger<Plugins> =
 export interface GivenPipeline<Plugins> {
   readonly repositories: readonly string[];
   readonly trigger: GivenTrigger<Plugins>;
-  readonly ci: GivenSlot<Plugins, 'ci'>;
-  readonly packager: GivenSlot<Plugins, 'packager'>;
-  readonly repository: GivenSlot<Plugins, 'repository'>;
+  readonly ci: GivenPlacedSlot<Plugins, 'ci'>;
+  readonly packager: GivenPlacedSlot<Plugins, 'packager'>;
+  readonly repository: GivenPlacedSlot<Plugins, 'repository'>;
   readonly discovery: GivenSlot<Plugins, 'discovery'>;
   readonly advertiser?: GivenSlot<Plugins, 'advertiser'>;
-  readonly deployer: GivenSlot<Plugins, 'deployer'>;
+  readonly deployer: GivenPlacedSlot<Plugins, 'deployer'>;
+  readonly transport?: GivenSlot<Plugins, 'transport'>;
   readonly role?: string;
   readonly rings?: readonly GivenRing[];
   readonly health?: GivenHealth & { readonly within?: string };

@@ -11,7 +11,7 @@ import type { EventId, RunId } from '../records/ids.js';
 import type { OperationRow, RunRow } from '../records/rows.js';
 import { type Applied, applyMove } from './apply-move.js';
 import { decide } from './decide.js';
-import { runJanitor } from './janitor.js';
+import { createJanitor } from './janitor.js';
 import { limitConcurrency } from './limit-concurrency.js';
 import { readView } from './read-view.js';
 
@@ -61,6 +61,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const underWay = new Map<string, Promise<void>>();
   const askedAgain = new Set<string>();
   const limitEvents = limitConcurrency(MAX_EVENTS_AT_ONCE);
+  const cleanUp = createJanitor(ports);
   let loop: Promise<void> | undefined;
 
   const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
@@ -168,7 +169,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     for (const event of await records.list('events', { where: { state: 'received' }, limit: 500 })) wakeEvent(event.id);
     for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } })) await reconcile(operation);
     for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);
-    await runJanitor(ports);
+    await cleanUp();
     await Promise.all(underWay.values());
   };
 

@@ -27,7 +27,7 @@ export const advertise = async (
       await transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' });
     });
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-    const outcome = await tools.effect({ instance: advertiser.instance, folder: 'none' }, async (op) => {
+    const outcome = await tools.effect({ part: advertiser, folder: 'none' }, async (op) => {
       const { current, cursor } = await advertiser.subject.read({ ring, options: advertiser.options }, op);
       const verdict = judgeAdvertisement(current, next);
       if (verdict === 'superseded')

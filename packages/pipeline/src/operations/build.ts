@@ -1,4 +1,5 @@
 import type { BuildOutput, BuildRequest, BuildResult, CommitSha } from '@pipit/core';
+import type { WorkingPart } from '../ports/parts.js';
 import { followTask } from './follow-task.js';
 import type { OperationPorts } from './operation-ports.js';
 import { commitOf } from './read-commit.js';
@@ -45,14 +46,14 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
   );
   const commit = commitOf({ ...scope.run, committedAt });
   const requestOf = (options: unknown): BuildRequest<unknown> => ({ app: scope.run.app, commit, ref: scope.run.ref, options });
-  const effectOf = (instance: string) => ({ instance, commit, folder: 'task', task: 'build' }) as const;
+  const effectOf = (part: WorkingPart) => ({ part, commit, folder: 'task', task: 'build' }) as const;
 
   const handle = await scope.step(
     'start',
     async (tools) => {
       const { ci } = readDefinition(catalog, scope.run);
       const request = requestOf(ci.options);
-      return tools.effect(effectOf(ci.instance), async (op) => (await ci.subject.find(request, op)) ?? ci.subject.start(request, op));
+      return tools.effect(effectOf(ci), async (op) => (await ci.subject.find(request, op)) ?? ci.subject.start(request, op));
     },
     cancellable,
   );
@@ -60,7 +61,7 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
   await scope.step('await', async (tools) => {
     const { ci } = readDefinition(catalog, scope.run);
     const { result } = await followTask(ports, tools, ci.subject, {
-      effect: effectOf(ci.instance),
+      effect: effectOf(ci),
       started: { handle, request: requestOf(ci.options) },
       cancellable: true,
       hint: { instance: ci.instance, commit: commit.sha },
@@ -76,7 +77,7 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
       const { ci } = readDefinition(catalog, scope.run);
       const { collect } = ci.subject;
       if (collect === undefined) return [];
-      return tools.effect(effectOf(ci.instance), (op) => collect.call(ci.subject, { handle, request: requestOf(ci.options) }, op));
+      return tools.effect(effectOf(ci), (op) => collect.call(ci.subject, { handle, request: requestOf(ci.options) }, op));
     },
     cancellable,
   );

@@ -18,7 +18,11 @@ export const expandOptions = (options: unknown, app: AppName): unknown => {
 
 /** A pipeline's definition as one app sees it. */
 export const definitionFor = (definition: PipelineDefinition, app: AppName): PipelineDefinition => {
-  const expand = <Subject>(part: Part<Subject>): Part<Subject> => ({ ...part, options: expandOptions(part.options, app) });
+  const expand = <Subject>(part: Part<Subject>): Part<Subject> => ({
+    ...part,
+    options: expandOptions(part.options, app),
+    ...(part.on !== undefined && 'service' in part.on ? { on: { ...part.on, discovery: expand(part.on.discovery) } } : {}),
+  });
   return {
     ...definition,
     ci: expand(definition.ci),

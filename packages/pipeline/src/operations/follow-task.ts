@@ -64,14 +64,14 @@ export const followTask = async <Request, Result>(
       // Final: were the step tried again, the outage would be waited for six times over.
       if (failures >= MAX_FAILURES_IN_A_ROW) throw new StepFailed(errorRecordOf(thrown));
       tools.report(
-        `${options.effect.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
+        `${options.effect.part.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
       );
     }
     if (state?.state === 'ended') return { result: state.result, url: state.url };
     if (state?.state === 'lost')
       throw new StepFailed({
         code: 'TASK_LOST',
-        message: `${options.effect.instance} lost what it was doing: ${state.reason}`,
+        message: `${options.effect.part.instance} lost what it was doing: ${state.reason}`,
         hint: 'Push again, or retry the run, once it is well.',
       });
     if (state?.handle !== undefined) started = { ...started, handle: state.handle };

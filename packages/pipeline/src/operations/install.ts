@@ -48,7 +48,7 @@ export const install = async (
     const ring = { app: rollout.app, role: rollout.role, ring: rollout.ring };
     const check = definition.healthOf(rollout.app) ?? release.health;
     // Asked for anew at each entry and never stored: it may hold a credential.
-    const sources = await tools.effect({ instance: repository.instance, folder: 'attempt' }, (op) =>
+    const sources = await tools.effect({ part: repository, folder: 'attempt' }, (op) =>
       repository.subject.installSources({ ring, options: repository.options }, op),
     );
     const artifacts = release.artifacts.filter((artifact) => rollout.artifacts.some((id) => id.digest === artifact.digest));
@@ -62,7 +62,7 @@ export const install = async (
       options: deployer.options,
       ...(check === null ? {} : { check }),
     };
-    const effect = { instance: deployer.instance, folder: 'task', task: 'install' } as const;
+    const effect = { part: deployer, folder: 'task', task: 'install' } as const;
     const handle = await tools.effect(
       effect,
       async (op) => (await deployer.subject.find(request, op)) ?? deployer.subject.start(request, op),

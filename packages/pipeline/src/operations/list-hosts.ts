@@ -9,7 +9,7 @@ export const listRingHosts = async (tools: StepTools, definition: PipelineDefini
   const at = rings.findIndex((each) => each.name === ring.ring);
   const find = async (name: RingName): Promise<readonly Host[]> => {
     const query = { target: { ...ring, ring: name }, options: discovery.options };
-    return (await tools.effect({ instance: discovery.instance, folder: 'none' }, (op) => discovery.subject.findHosts(query, op))).hosts;
+    return (await tools.effect({ part: discovery, folder: 'none' }, (op) => discovery.subject.findHosts(query, op))).hosts;
   };
   const earlier = new Set<string>();
   for (const each of rings.slice(0, Math.max(0, at))) for (const host of await find(each.name)) earlier.add(host.id);

@@ -40,7 +40,7 @@ export const observeRollout = async (
   const observe = (hosts: readonly RolloutHostRow[]): Promise<readonly HostReport[]> =>
     hosts.length === 0
       ? Promise.resolve([])
-      : tools.effect({ instance: deployer.instance, folder: 'attempt' }, (op) =>
+      : tools.effect({ part: deployer, folder: 'attempt' }, (op) =>
           deployer.subject.observe(
             { ring, packages, hosts: hosts.map(hostOf), options: deployer.options, ...(check === null ? {} : { check }) },
             op,

@@ -53,7 +53,7 @@ export const runPackage = async (ports: OperationPorts, scope: OperationScope, i
       const version = packageVersion(commit, facts.baseVersion);
       const known = await records.get('releases', { app: run.app, version });
       if (known !== undefined && known.commit.sha === commit.sha) return { version, metadata: facts.metadata, artifacts: known.artifacts };
-      const published = await tools.effect({ instance: repository.instance, folder: 'attempt' }, (op) =>
+      const published = await tools.effect({ part: repository, folder: 'attempt' }, (op) =>
         repository.subject.find({ name: parsePackageName(run.app), version, options: repository.options }, op),
       );
       if (published.length > 0) tools.report(`${version} is published already: adopted, not built again`);
@@ -73,7 +73,7 @@ export const runPackage = async (ports: OperationPorts, scope: OperationScope, i
           'package',
           async (tools) => {
             const { packager } = readDefinition(catalog, run);
-            const made = await tools.effect({ instance: packager.instance, commit, folder: 'attempt' }, (op) =>
+            const made = await tools.effect({ part: packager, commit, folder: 'attempt' }, (op) =>
               packager.subject.package(
                 { app: run.app, version: found.version, metadata: found.metadata, outputs: input.outputs, options: packager.options },
                 op,

@@ -90,9 +90,7 @@ const chooseRollback = async (ports: OperationPorts, scope: OperationScope, ring
 
 const readAdvertised = async (tools: StepTools, definition: PipelineDefinition, ring: RingRef) => {
   const { advertiser } = definition;
-  return tools.effect({ instance: advertiser.instance, folder: 'none' }, (op) =>
-    advertiser.subject.read({ ring, options: advertiser.options }, op),
-  );
+  return tools.effect({ part: advertiser, folder: 'none' }, (op) => advertiser.subject.read({ ring, options: advertiser.options }, op));
 };
 
 /**
@@ -122,7 +120,7 @@ export const planRollout = async (
   const hosts = await listRingHosts(tools, definition, ring);
   const { current } = await readAdvertised(tools, definition, ring);
   const { deployer } = definition;
-  const reports = await tools.effect({ instance: deployer.instance, folder: 'attempt' }, (op) =>
+  const reports = await tools.effect({ part: deployer, folder: 'attempt' }, (op) =>
     deployer.subject.observe(
       { ring, packages: [...new Set(choice.artifacts.map((each) => each.name))], hosts, options: deployer.options },
       op,

@@ -31,7 +31,7 @@ export const runPublish = async (ports: OperationPorts, scope: OperationScope): 
       const release = await readRelease(records, scope.run.app, scope.run.version);
       const names = [...new Set(release.artifacts.map((artifact) => artifact.name))];
       const find = async (inside: StepTools): Promise<readonly ArtifactId[]> => {
-        const effect = { instance: repository.instance, folder: 'attempt' } as const;
+        const effect = { part: repository, folder: 'attempt' } as const;
         const { options } = repository;
         const of = (name: PackageName) =>
           inside.effect(effect, (op) => repository.subject.find({ name, version: release.version, options }, op));
@@ -40,7 +40,7 @@ export const runPublish = async (ports: OperationPorts, scope: OperationScope): 
       return records.exclusively(`repository:${repository.instance}`, async () => {
         const missing = findUnpublished(release.artifacts, await find(tools));
         if (missing.length === 0) return 0;
-        await tools.effect({ instance: repository.instance, folder: 'attempt' }, (op) =>
+        await tools.effect({ part: repository, folder: 'attempt' }, (op) =>
           repository.subject.publish({ artifacts: missing, options: repository.options }, op),
         );
         // No tool's exit status is believed: what counts is what hosts will read.

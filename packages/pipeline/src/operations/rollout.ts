@@ -27,7 +27,7 @@ export const runRollout = async (
     if (offer === undefined) return null;
     const ring = { app: rollout.app, role: rollout.role, ring: rollout.ring };
     await records.exclusively(`repository:${repository.instance}`, () =>
-      tools.effect({ instance: repository.instance, folder: 'attempt' }, (op) =>
+      tools.effect({ part: repository, folder: 'attempt' }, (op) =>
         offer.call(repository.subject, { ring, artifacts: rollout.artifacts, options: repository.options }, op),
       ),
     );

@@ -1,6 +1,6 @@
 import { type Commit, type Json, type Op, recoveryOf, type Services } from '@pipit/core';
 import { type EngineContext, OperationInterrupted } from '../ports/engine.js';
-import type { EffectRequest } from '../ports/parts.js';
+import type { EffectRequest, WorkingPart } from '../ports/parts.js';
 import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
@@ -23,7 +23,7 @@ type Outcome =
   | { readonly ok: false; readonly cancelled: boolean; readonly error: ErrorRecord };
 
 export interface EffectOptions {
-  readonly instance: string;
+  readonly part: WorkingPart;
   readonly commit?: Commit;
   readonly folder: EffectRequest['folder'];
   /** What the key names instead of the step: the calls of one task share it. */
@@ -135,7 +135,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         effect: (effect, call) =>
           ports.effects.run(
             {
-              instance: effect.instance,
+              part: effect.part,
               operationId,
               step: effect.task ?? name,
               key: keyOf(effect.task),

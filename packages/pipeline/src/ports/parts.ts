@@ -7,6 +7,7 @@ import type {
   Deployer,
   Discovery,
   HealthCheck,
+  HostAddress,
   Op,
   PackageMetadata,
   Packager,
@@ -17,11 +18,21 @@ import type {
   Services,
 } from '@pipit/core';
 import type { OperationId } from '../records/ids.js';
-import type { RingPolicy } from '../records/rows.js';
+import type { CleanupRow, RingPolicy } from '../records/rows.js';
+
+/** Another machine than pipit's own for a part to work on, as the config's `on:` says. */
+export type WorkPlace =
+  | { readonly host: HostAddress }
+  /** An available host of this service, found anew for each effect (a task keeps its host). */
+  | { readonly service: string; readonly discovery: Part<Discovery<unknown>> };
 
 /** One slot of a pipeline: a plugin instance's kind, with the options that this pipeline gives it. */
 export interface Part<Subject> {
   readonly instance: string;
+  /** Absent: on pipit's own machine. */
+  readonly on?: WorkPlace;
+  /** The instance whose transport reaches other hosts; absent when the config has none. */
+  readonly transport?: string;
   readonly subject: Subject;
   /** Validated; the plugin's own type, which the pipeline hands back unseen. */
   readonly options: unknown;
@@ -76,8 +87,11 @@ export interface Sources {
   readFacts(commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts>;
 }
 
+/** What an effect needs to know of the part that has it. */
+export type WorkingPart = Pick<Part<unknown>, 'instance' | 'on' | 'transport'>;
+
 export interface EffectRequest {
-  readonly instance: string;
+  readonly part: WorkingPart;
   readonly operationId: OperationId;
   readonly step: string;
   /** `<operation>:<step>:<try>`. */
@@ -97,5 +111,5 @@ export interface EffectRequest {
 export interface Effects {
   run<T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T>;
   /** Removes what a row of the clean-up table names; removing what is gone succeeds. */
-  removeFolder(target: string): Promise<void>;
+  removeFolder(row: Pick<CleanupRow, 'kind' | 'target'>): Promise<void>;
 }

@@ -228,7 +228,9 @@ export interface LockRow {
 /** What must be cleaned up whatever happens; a janitor works through it. */
 export interface CleanupRow {
   readonly id: string;
-  readonly kind: 'folder';
+  /** `folder`: of pipit's own machine. `remote-folder`: of another host. */
+  readonly kind: 'folder' | 'remote-folder';
+  /** A folder's path; of a remote one, transport, host and path as JSON. */
   readonly target: string;
   /** Removed once this operation has ended (or at once, when its code is done with it). */
   readonly operationId: OperationId;

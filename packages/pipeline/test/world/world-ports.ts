@@ -100,7 +100,7 @@ export const effectsOf = (ports: { outside: Outside; records: Records; clock: Pi
     run: (request, work) =>
       life.call(async () => {
         if (request.folder === 'none') return work(opOf(request));
-        const id = `${request.key}@${request.instance}`;
+        const id = `${request.key}@${request.part.instance}`;
         const row: CleanupRow = {
           id,
           kind: 'folder',
@@ -121,7 +121,7 @@ export const effectsOf = (ports: { outside: Outside; records: Records; clock: Pi
           }
         }
       }),
-    removeFolder: (target) =>
+    removeFolder: ({ target }) =>
       callOutside(outside, life, 'effects.removeFolder', () => {
         if (outside.stuckFolders.has(target)) throw new Error('its host does not answer');
         outside.folders.delete(target);

@@ -1,4 +1,4 @@
-import { type Config, compileRule, matchPipeline, type PipelineConfig, type Rule, ruleEventOf } from '@pipit/config';
+import { type Config, compileRule, matchPipeline, type PipelineConfig, type PlacedSlot, type Rule, ruleEventOf } from '@pipit/config';
 import type { AppName, Kind, Kinds } from '@pipit/core';
 import type { Part, PipelineCatalog, PipelineDefinition, RingPolicy } from '@pipit/pipeline';
 import type { GitSources } from '../sources/git-sources.js';
@@ -16,10 +16,14 @@ const ringsOf = (pipeline: PipelineConfig): readonly RingPolicy[] =>
 const overridesOf = (pipeline: PipelineConfig, app: AppName) => (Object.hasOwn(pipeline.apps, app) ? pipeline.apps[app] : undefined);
 
 const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDefinition => {
-  const part = <K extends Kind>(kind: K, slot: { readonly use: string; readonly options: unknown }): Part<Kinds<unknown>[K]> => ({
+  const part = <K extends Kind>(kind: K, slot: PlacedSlot): Part<Kinds<unknown>[K]> => ({
     instance: slot.use,
     subject: instances.kindOf(slot.use, kind),
     options: slot.options,
+    ...(pipeline.transport === undefined ? {} : { transport: pipeline.transport.use }),
+    ...(slot.on === undefined
+      ? {}
+      : { on: 'host' in slot.on ? slot.on : { ...slot.on, discovery: part('discovery', pipeline.discovery) } }),
   });
   return {
     name: pipeline.name,

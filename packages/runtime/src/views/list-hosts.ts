@@ -32,7 +32,7 @@ export const listHosts = async (
     const { current } = await advertiser.subject.read({ ring, options: advertiser.options }, call);
     const packages = [...new Set(current?.artifacts.map((artifact) => artifact.name) ?? [parsePackageName(row.app)])];
     const health = definition.healthOf(row.app) ?? latest?.health ?? null;
-    const reports: readonly HostReport[] = await ports.withOp('hosts', deployer.instance, undefined, (op) =>
+    const reports: readonly HostReport[] = await ports.withOp('hosts', deployer, undefined, (op) =>
       deployer.subject.observe(
         { ring, packages, hosts: own, options: deployer.options, ...(health === null ? {} : { check: health }) },
         op,

@@ -64,7 +64,7 @@ export const planChange = async (
   });
   const version = packageVersion(commit, facts?.baseVersion);
   const { repository, discovery } = pipeline;
-  const published = await ports.withOp('plan', repository.instance, commit, (op) =>
+  const published = await ports.withOp('plan', repository, commit, (op) =>
     repository.subject.find({ name: parsePackageName(app), version, options: repository.options }, op),
   );
   const role = pipeline.roleOf(app, facts?.role);

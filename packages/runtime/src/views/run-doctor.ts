@@ -35,6 +35,18 @@ export const runDoctor = async (
           hint: 'Find out why, then: pipit reconcile --reason "..."',
         },
   ];
+  const left = (await ports.records.list('cleanups')).filter((row) => row.lastError !== null);
+  findings.push(
+    left.length === 0
+      ? { instance: 'pipit', name: 'clean-up', ok: true, detail: 'nothing is left behind' }
+      : {
+          instance: 'pipit',
+          name: 'clean-up',
+          ok: false,
+          detail: `${left.length} folders could not be removed yet; ${left[0]?.target}: ${left[0]?.lastError}`,
+          hint: 'Pipit tries again each minute. Bring the host back, or remove the folder there by hand.',
+        },
+  );
   for (const name of ports.instances.names) {
     const instance = ports.instances.get(name);
     if (instance?.checkHealth === undefined) {

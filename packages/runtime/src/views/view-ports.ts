@@ -1,5 +1,5 @@
 import type { Commit, Logger, Op, Services } from '@pipit/core';
-import type { PipelineCatalog, Records, StepLogs } from '@pipit/pipeline';
+import type { PipelineCatalog, Records, StepLogs, WorkingPart } from '@pipit/pipeline';
 import type { Instances } from '../plugins/instances.js';
 import type { GitSources } from '../sources/git-sources.js';
 
@@ -15,7 +15,7 @@ export interface ViewPorts {
   /** The context of a look at hosts outside any operation. */
   readonly withOp: <T>(
     name: string,
-    instance: string,
+    part: WorkingPart,
     commit: Commit | undefined,
     work: (op: Op<keyof Services>) => Promise<T>,
   ) => Promise<T>;

@@ -1,0 +1,55 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { Sandbox } from '@pipit/core';
+import type { Records } from '@pipit/pipeline';
+import { systemClock } from '../machine/system-clock.js';
+import { createLocalShell } from './local-shell.js';
+import { type FolderRequest, folderNameOf, type WorkFolder } from './work-folder.js';
+
+export interface LocalFolders {
+  prepare(request: FolderRequest): Promise<WorkFolder>;
+  remove(target: string): Promise<void>;
+  /** Removes, at a start, the folders that no row of the clean-up table names. */
+  removeUnknown(): Promise<void>;
+}
+
+/** Work folders on pipit's own machine, all under one folder. */
+export const createLocalFolders = (ports: {
+  readonly records: Records;
+  readonly sandbox: Sandbox;
+  readonly folder: string;
+}): LocalFolders => {
+  const { records, sandbox, folder } = ports;
+
+  const remove = async (target: string): Promise<void> => {
+    if (relative(folder, target).startsWith('..')) throw new Error(`${target} is not one of pipit's work folders`);
+    await rm(target, { recursive: true, force: true });
+  };
+
+  const prepare = async ({ request, call, onOutput }: FolderRequest): Promise<WorkFolder> => {
+    const path = join(folder, folderNameOf(request));
+    const createdAt = systemClock.now().toISOString();
+    const row = { id: path, kind: 'folder', target: path, operationId: request.operationId, createdAt, lastError: null } as const;
+    // The row comes first: a crash between the two leaves a row without a folder, never a folder without a row.
+    await records.transaction((transaction) => transaction.insert('cleanups', row));
+    if (request.folder === 'attempt') await rm(path, { recursive: true, force: true });
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    return {
+      shell: createLocalShell({ folder: path, sandbox, signal: call.signal, deadlineMs: request.deadlineMs, onOutput }),
+      remove: async () => {
+        await remove(path);
+        await records.transaction((transaction) => transaction.remove('cleanups', { id: path }));
+      },
+      close: async () => undefined,
+    };
+  };
+
+  /** A restored older database does not know the folders of what it lost; nothing else leaves one without a row. */
+  const removeUnknown = async (): Promise<void> => {
+    const known = new Set((await records.list('cleanups')).map((row) => row.target));
+    const found = (await readdir(folder)).map((name) => join(folder, name));
+    for (const path of found.filter((each) => !known.has(each))) await remove(path);
+  };
+
+  return { prepare, remove, removeUnknown };
+};
