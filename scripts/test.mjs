@@ -10,7 +10,15 @@ import { build, installDependencies, root } from './prepare.mjs';
 import { checkNode, ensurePrograms, RUN_PROGRAMS } from './requirements.mjs';
 
 /** What only the tests need. */
-const TEST_PROGRAMS = { curl: 'curl', useradd: 'passwd', ps: 'procps' };
+const TEST_PROGRAMS = {
+  curl: 'curl',
+  useradd: 'passwd',
+  ps: 'procps',
+  // A real Jenkins comes as a gem and runs on Java 17.
+  gem: 'ruby',
+  javac: 'openjdk-17-jdk-headless',
+  java: 'openjdk-17-jdk-headless',
+};
 
 const temporary = mkdtempSync(join(tmpdir(), 'pipit-test-'));
 const tally = { passed: 0, failed: 0, skipped: 0 };
