@@ -1,3 +1,5 @@
+export { labUnavailable } from './availability.js';
+export { ensureBaseImage, type Image } from './base-image.js';
 export { labCacheFolder, withMachineLock } from './components/cache-folder.js';
 export { type ConsulAgent, type ConsulOptions, type ConsulPorts, startConsul } from './components/consul.js';
 export { type ConsulCluster, type ConsulClusterOptions, startConsulCluster } from './components/consul-cluster.js';
@@ -7,3 +9,6 @@ export { freePort } from './components/free-port.js';
 export { type Jenkins, type JenkinsOptions, startJenkins } from './components/jenkins.js';
 export type { JenkinsAccount } from './components/jenkins-init.js';
 export { JENKINS_VERSION, jenkinsWar } from './components/jenkins-war.js';
+export { createLab, type HostSpec, type HostState, type Lab, type LabHost, type LabOptions, openLab, takeDownLab } from './lab.js';
+export { ensureLayers, LAYERS, type LayerName } from './layers.js';
+export { type CommandOptions, type CommandResult, runCommand, tryCommand } from './run-command.js';

@@ -1,0 +1,37 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { findCgroupRoot } from '../src/cgroup.js';
+import { readLabRecord } from '../src/lab-state.js';
+import { runCommand } from '../src/run-command.js';
+
+const list = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+
+/** Pids of processes that have one of these in their cgroup or their command line. */
+const processesOf = async (words: readonly string[]): Promise<string[]> => {
+  const pids = (await list('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const texts = await Promise.all(['cgroup', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')));
+      return texts.some((text) => words.some((word) => text.includes(word))) ? [pid] : [];
+    }),
+  );
+  return found.flat();
+};
+
+/** A way to look for all that a lab could leave on this machine: asked while it is up, used when it is down. */
+export const labTraces = async (folder: string): Promise<() => Promise<readonly string[]>> => {
+  const record = await readLabRecord(folder);
+  if (record === undefined) throw new Error(`No lab in ${folder}`);
+  const { token, bridge, subnet } = record;
+  return async () => {
+    const links = await runCommand(['ip', '-oneline', 'address']);
+    return [
+      ...(await runCommand(['ip', 'netns', 'list'])).split('\n').filter((line) => line.includes(token)),
+      ...links.split('\n').filter((line) => line.includes(`pl${token}`) || line.includes(` ${bridge} `)),
+      ...(await runCommand(['ip', 'route', 'show', 'table', 'all'])).split('\n').filter((line) => line.includes(subnet)),
+      ...(await readFile('/proc/mounts', 'utf8')).split('\n').filter((line) => line.includes(folder) || line.includes(token)),
+      ...(await list((await findCgroupRoot()) ?? '/nowhere')).filter((name) => name.includes(token)),
+      ...(await processesOf([token, folder])),
+      ...(await list(folder)).filter((name) => ['hosts', 'ssh', 'lab.json'].includes(name)),
+    ];
+  };
+};
