@@ -18,6 +18,10 @@ const TEST_PROGRAMS = {
   gem: 'ruby',
   javac: 'openjdk-17-jdk-headless',
   java: 'openjdk-17-jdk-headless',
+  // The lab's hosts.
+  mmdebstrap: 'mmdebstrap',
+  ip: 'iproute2',
+  ssh: 'openssh-client',
 };
 
 const temporary = mkdtempSync(join(tmpdir(), 'pipit-test-'));

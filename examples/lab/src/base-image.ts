@@ -103,29 +103,25 @@ const makeLabHost = async (root: string): Promise<void> => {
 export const ensureBaseImage = async (signal?: AbortSignal): Promise<Image> => {
   const mirror = await readDebianMirror();
   const key = `base-${imageKey([RECIPE, SUITE, PACKAGES, MASKED, mirror.url, process.arch])}`;
-  const folder = await cachedFolder(
-    join(imageCacheFolder(), key),
-    async (work) => {
-      const root = join(work, 'root');
-      await runCommand(
-        [
-          'mmdebstrap',
-          '--quiet',
-          '--mode=root',
-          '--format=directory',
-          '--variant=minbase',
-          `--include=${PACKAGES.join(',')}`,
-          ...LEFT_OUT.map((option) => `--dpkgopt=${option}`),
-          '--aptopt=Acquire::Languages "none"',
-          SUITE,
-          root,
-          mirror.url,
-        ],
-        { ...(signal && { signal }) },
-      );
-      await makeLabHost(root);
-    },
-    signal,
-  );
+  const folder = await cachedFolder(join(imageCacheFolder(), key), async (work) => {
+    const root = join(work, 'root');
+    await runCommand(
+      [
+        'mmdebstrap',
+        '--quiet',
+        '--mode=root',
+        '--format=directory',
+        '--variant=minbase',
+        `--include=${PACKAGES.join(',')}`,
+        ...LEFT_OUT.map((option) => `--dpkgopt=${option}`),
+        '--aptopt=Acquire::Languages "none"',
+        SUITE,
+        root,
+        mirror.url,
+      ],
+      { ...(signal && { signal }) },
+    );
+    await makeLabHost(root);
+  });
   return { folder: join(folder, 'root'), key, mirror };
 };

@@ -86,7 +86,6 @@ export const ensureLayers = async (names: readonly LayerName[], signal?: AbortSi
       await Promise.all(['root', 'overlay-work'].map((name) => rm(join(work, name), { recursive: true })));
       await copyFile(join(work, 'sources.list'), join(work, 'built-from'));
     },
-    signal,
   );
   return [join(folder, 'upper'), base.folder];
 };
