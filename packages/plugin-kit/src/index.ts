@@ -10,5 +10,10 @@ export { brokenHostOutcome, type HostFailure, type HostOutcome, parseHostOutcome
 export { type HostInstall, type HostScriptPaths, hostScriptEnvironment, hostScriptPaths } from './host-script/host-script-environment.js';
 export { HOST_SCRIPT } from './host-script/host-script-text.js';
 export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';
+export { checkConfigFiles, fillPackageRoot } from './package-root/fill-root.js';
+export { normalisePackageRoot } from './package-root/normalise-root.js';
+export { type PackageContents, readPackageContents } from './package-root/package-contents.js';
+export { PACKAGE_FOLDERS } from './package-root/package-folders.js';
+export { placePackageFile, runConfined, runPackaging } from './package-root/run-packaging.js';
 export { createRedactor, type RedactingStream, type Redactor } from './redaction/create-redactor.js';
 export { createSandbox, DEFAULT_SANDBOX_USER, type SandboxOptions, type SandboxUser } from './sandbox/create-sandbox.js';

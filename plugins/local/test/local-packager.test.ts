@@ -199,15 +199,15 @@ describe('the local packager', () => {
   });
 
   it.each([
-    ['no post-install script', { 'script/post-inst': undefined }, {}, 'LOCAL_POST_INST_MISSING'],
-    ['a post-install script without an interpreter', { 'script/post-inst': 'echo' }, {}, 'LOCAL_POST_INST_NO_INTERPRETER'],
-    ['a service without a unit file', {}, { services: ['web', 'worker'] }, 'LOCAL_UNIT_FILE_MISSING'],
-    ['a config file that is not there', {}, { configFiles: ['/etc/web'] }, 'LOCAL_CONFIG_FILE_MISSING'],
-    ['a config file outside of the package', {}, { configFiles: ['/../../etc/passwd'] }, 'LOCAL_CONFIG_FILE_MISSING'],
+    ['no post-install script', { 'script/post-inst': undefined }, {}, 'PACKAGE_POST_INST_MISSING'],
+    ['a post-install script without an interpreter', { 'script/post-inst': 'echo' }, {}, 'PACKAGE_POST_INST_NO_INTERPRETER'],
+    ['a service without a unit file', {}, { services: ['web', 'worker'] }, 'PACKAGE_UNIT_FILE_MISSING'],
+    ['a config file that is not there', {}, { configFiles: ['/etc/web'] }, 'PACKAGE_CONFIG_FILE_MISSING'],
+    ['a config file outside of the package', {}, { configFiles: ['/../../etc/passwd'] }, 'PACKAGE_CONFIG_FILE_MISSING'],
     ['a dependency that adds a field', {}, { depends: ['libc6\nEssential: yes'] }, 'LOCAL_PACKAGE_FIELD_INVALID'],
-    ['a package script that is not executable', { 'script/package': '#!/bin/sh\n' }, {}, 'LOCAL_PACKAGE_SCRIPT_NOT_EXECUTABLE'],
-    ['a package script that fails', { 'script/package': script('echo because >&2; exit 9') }, {}, 'LOCAL_PACKAGE_SCRIPT_FAILED'],
-    ['a pipe in the package', { 'script/package': script('mkfifo "$PIPIT_PACKAGE_ROOT/pipe"') }, {}, 'LOCAL_PACKAGE_BUILD_FAILED'],
+    ['a package script that is not executable', { 'script/package': '#!/bin/sh\n' }, {}, 'PACKAGE_SCRIPT_NOT_EXECUTABLE'],
+    ['a package script that fails', { 'script/package': script('echo because >&2; exit 9') }, {}, 'PACKAGE_SCRIPT_FAILED'],
+    ['a pipe in the package', { 'script/package': script('mkfifo "$PIPIT_PACKAGE_ROOT/pipe"') }, {}, 'PACKAGE_BUILD_FAILED'],
   ])('refuses %s', async (_name, changed, changedMetadata, code) => {
     const content = Object.fromEntries(Object.entries({ ...files, ...changed }).filter(([, file]) => file !== undefined)) as TestFiles; // undefined was just taken out
     const source = await commitOf(content);
@@ -221,7 +221,7 @@ describe('the local packager', () => {
     const store = createMemoryFileStore();
     for (const path of ['../x', '/etc/x', 'a//b', 'a/./b'])
       await expect(make(source, { store, outputs: [{ path, file: store.putBytes('x') }] })).rejects.toMatchObject({
-        code: 'LOCAL_PACKAGE_OUTPUT_PATH',
+        code: 'PACKAGE_OUTPUT_PATH',
       });
   });
 
