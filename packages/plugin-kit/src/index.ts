@@ -6,9 +6,11 @@ export { type DetachedState, inspectDetached } from './detached/inspect-detached
 export { readDetachedLog } from './detached/read-detached-log.js';
 export { DEFAULT_MAX_TASK_OUTPUT_BYTES, type DetachedOptions, startDetached } from './detached/start-detached.js';
 export { stopDetached } from './detached/stop-detached.js';
+export { type GitOptions, runGit } from './git/run-git.js';
 export { brokenHostOutcome, type HostFailure, type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-script/host-outcome.js';
 export { type HostInstall, type HostScriptPaths, hostScriptEnvironment, hostScriptPaths } from './host-script/host-script-environment.js';
 export { HOST_SCRIPT } from './host-script/host-script-text.js';
+export { abortFailure, connectionFailure, timeoutFailure } from './http/http-failure.js';
 export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';
 export { checkConfigFiles, fillPackageRoot } from './package-root/fill-root.js';
 export { normalisePackageRoot } from './package-root/normalise-root.js';

@@ -18,8 +18,7 @@ import {
   type Source,
 } from '@pipit/core';
 import type { RepositoryFacts, Sources } from '@pipit/pipeline';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-import { runGit } from './git-command.js';
+import { minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
 
 export interface GitSourcesOptions {
   /** Where the mirrors are kept. */

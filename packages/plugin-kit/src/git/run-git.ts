@@ -1,10 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Credentials, PluginError } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
+import { minimalEnvironment } from '../command/minimal-environment.js';
+import { runCommand } from '../command/run-command.js';
 
 /** A fetch of a large repository over a slow line. */
-const GIT_TIMEOUT_MS = 10 * 60_000;
+const DEFAULT_GIT_TIMEOUT_MS = 10 * 60_000;
 
 /** Answers git's two questions from the environment, so that no credential stands in an argument or a file. */
 const ASKPASS =
@@ -44,14 +45,20 @@ const credentialEnvironment = async (credentials: Credentials, folder: string): 
 };
 
 export interface GitOptions {
-  /** A folder of pipit's own, for what a credential needs while git runs. */
+  /** A folder of the caller's own, for what a credential needs while git runs. */
   readonly home: string;
   readonly signal: AbortSignal;
   readonly credentials?: Credentials | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds; default ten minutes. */
+  readonly timeoutMs?: number;
 }
 
-/** Runs git and gives its standard output. An exit status other than 0 is `GIT_FAILED`, which may be tried again: networks come back. */
+/**
+ * Runs git and gives its standard output. A credential is in its environment only, or for ssh in a folder that is gone when git has ended.
+ *
+ * @throws PluginError `GIT_FAILED` (retry: networks come back) for an exit status other than 0, and those of {@link runCommand}
+ */
 export const runGit = async (argv: readonly string[], options: GitOptions): Promise<string> => {
   const folder = options.credentials === undefined ? undefined : await mkdtemp(join(options.home, 'git-'));
   try {
@@ -61,7 +68,7 @@ export const runGit = async (argv: readonly string[], options: GitOptions): Prom
       cwd: options.home,
       env: { ...gitEnvironment(options.home), ...credentials, ...options.env },
       signal: options.signal,
-      timeoutMs: GIT_TIMEOUT_MS,
+      timeoutMs: options.timeoutMs ?? DEFAULT_GIT_TIMEOUT_MS,
     });
     if (result.exitCode === 0) return result.stdout;
     throw new PluginError({
