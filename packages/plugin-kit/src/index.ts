@@ -1,5 +1,5 @@
 export { minimalEnvironment, SYSTEM_PATH } from './command/minimal-environment.js';
-export { MAX_OUTPUT_BYTES } from './command/output-tail.js';
+export { createOutputTail, MAX_OUTPUT_BYTES, type OutputTail } from './command/output-tail.js';
 export { quoteForShell } from './command/quote-for-shell.js';
 export { type CommandOptions, runCommand } from './command/run-command.js';
 export { type DetachedState, inspectDetached } from './detached/inspect-detached.js';

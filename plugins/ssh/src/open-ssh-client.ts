@@ -1,0 +1,35 @@
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SshConfig } from './config.js';
+import { createSshClient, type SshClient } from './ssh-client.js';
+import { renderSshConfig } from './ssh-config-file.js';
+import { ensurePrivateFolder, socketFolderOf, writePrivateFile } from './ssh-folder.js';
+
+/** Writes what ssh reads into the instance's folder. Disposing of the client removes the key and closes all connections; recorded host keys stay. */
+export const openSshClient = async (config: SshConfig, folder: string): Promise<SshClient> => {
+  const uid = process.getuid?.();
+  const sockets = socketFolderOf(folder, tmpdir());
+  await ensurePrivateFolder(sockets, uid);
+  const [identity, given, configFile] = [join(folder, 'identity'), join(folder, 'known_hosts.given'), join(folder, 'ssh_config')];
+  // A file that stands there keeps its mode when it is written again.
+  for (const path of [identity, given, configFile]) await rm(path, { force: true });
+  if (config.identity !== undefined) await writePrivateFile(identity, `${config.identity.reveal().trimEnd()}\n`);
+  if (config.knownHosts !== undefined) await writePrivateFile(given, `${config.knownHosts.trimEnd()}\n`);
+  const knownHosts = [
+    join(folder, 'known_hosts'),
+    ...(config.knownHosts === undefined ? [] : [given]),
+    ...(config.knownHostsFile === undefined ? [] : [config.knownHostsFile]),
+    ...(config.knownHosts === undefined && config.knownHostsFile === undefined ? ['~/.ssh/known_hosts'] : []),
+  ];
+  const files = { sockets, knownHosts, ...(config.identity === undefined ? {} : { identity }) };
+  await writePrivateFile(configFile, renderSshConfig(config, files));
+  const client = createSshClient({ config, folder, configFile, sockets });
+  return {
+    ...client,
+    dispose: async () => {
+      await client.dispose();
+      await rm(identity, { force: true });
+    },
+  };
+};
