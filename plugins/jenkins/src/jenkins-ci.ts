@@ -75,7 +75,11 @@ export const createJenkinsCi = ({
     if (build.result === undefined || build.result === null)
       return { ...at, state: 'lost', reason: `${shown} has no result: Jenkins ended in the middle of it` };
     const built = await commitThatCounts(build, handle.job, request, op.signal);
-    return { ...at, state: 'ended', result: mapBuildResult(build.result, shown, built, request.options) };
+    const result = mapBuildResult(build.result, shown, built, request.options);
+    // Jenkins calls a build that was stopped early, or whose script caught the stop, FAILURE.
+    if (result.outcome !== 'passed' && (await readCancelMark(op)))
+      return { ...at, state: 'ended', result: { outcome: 'cancelled', raw: result.raw, reason: `${shown} was stopped by pipit` } };
+    return { ...at, state: 'ended', result };
   };
 
   /** The parameter counts only where the job has no SCM: with one, git's record has to be there. */
@@ -160,10 +164,12 @@ export const createJenkinsCi = ({
     async cancel({ handle: text, request }, op) {
       const handle = parseHandle(text);
       if (handle === undefined) return;
-      await writeCancelMark(op);
       const stop = (number: number) => client.post(`${jobAddress(handle.job)}${number}/stop`, undefined, op.signal);
       const located = await locate(handle, request, op.signal, false);
-      if (located.at === 'build' && located.build.building) await stop(located.build.number);
+      // What ended before stays what it was.
+      if (located.at === 'build' && !located.build.building) return;
+      await writeCancelMark(op);
+      if (located.at === 'build') await stop(located.build.number);
       if (located.at !== 'queue') return;
       await client.post(`queue/cancelItem?id=${located.item.id}`, undefined, op.signal);
       // It may have left the queue in between.
