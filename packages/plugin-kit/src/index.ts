@@ -12,6 +12,7 @@ export { type HostInstall, type HostScriptPaths, hostScriptEnvironment, hostScri
 export { HOST_SCRIPT } from './host-script/host-script-text.js';
 export { abortFailure, connectionFailure, timeoutFailure } from './http/http-failure.js';
 export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';
+export type { HttpTls } from './http/send-over-tls.js';
 export { checkConfigFiles, fillPackageRoot } from './package-root/fill-root.js';
 export { normalisePackageRoot } from './package-root/normalise-root.js';
 export { type PackageContents, readPackageContents } from './package-root/package-contents.js';

@@ -49,6 +49,12 @@ describe('requestHttp', () => {
     await expect(requestHttp({ method, url: await answering(status) })).rejects.toMatchObject({ code, recovery });
   });
 
+  it('gives a status that the caller judges itself, with its body', async () => {
+    const answer = await requestHttp({ method: 'PUT', url: await answering(500), answers: [403, 500] });
+    expect([answer.status, answer.text()]).toEqual([500, 'body']);
+    await expect(requestHttp({ url: await answering(502), answers: [500] })).rejects.toMatchObject({ code: 'HTTP_SERVER_BUSY' });
+  });
+
   it('says how long a busy server asks to wait', async () => {
     await expect(requestHttp({ url: await answering(503, { 'retry-after': '17' }) })).rejects.toMatchObject({
       hint: expect.stringContaining('17'),

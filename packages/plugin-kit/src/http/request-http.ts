@@ -1,5 +1,6 @@
 import type { Labels } from '@pipit/core';
 import { abortFailure, connectionFailure, isSafeMethod, statusFailure, timeoutFailure, tooLargeFailure } from './http-failure.js';
+import { type HttpTls, sendOverTls } from './send-over-tls.js';
 
 export interface HttpRequest {
   /** Default `GET`. */
@@ -14,6 +15,10 @@ export interface HttpRequest {
   readonly maxBytes?: number;
   /** Default: safe methods follow redirects; others give the 3xx as a result, because many servers answer a done POST with one. */
   readonly redirect?: 'follow' | 'manual';
+  /** Certificates for an `https:` URL, where Node's own settings are not enough. Redirects are then results. */
+  readonly tls?: HttpTls;
+  /** Statuses that are results here and not failures, because the server says in the body what they mean. */
+  readonly answers?: readonly number[];
 }
 
 export interface HttpAnswer {
@@ -29,7 +34,10 @@ export interface HttpAnswer {
 export const DEFAULT_HTTP_TIMEOUT_MS = 30_000;
 export const DEFAULT_MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-const readBody = async (response: Response, maxBytes: number): Promise<Uint8Array | 'tooLarge'> => {
+const readBody = async (
+  response: { readonly body: AsyncIterable<Uint8Array> | null },
+  maxBytes: number,
+): Promise<Uint8Array | 'tooLarge'> => {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
@@ -55,16 +63,21 @@ export const requestHttp = async (request: HttpRequest): Promise<HttpAnswer> => 
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
   const maxBytes = request.maxBytes ?? DEFAULT_MAX_ANSWER_BYTES;
-  let response: Response;
+  const { headers = {}, tls } = request;
+  const sentBody = request.body === undefined ? {} : { body: request.body };
+  let response: { readonly status: number; readonly headers: Headers; readonly body: AsyncIterable<Uint8Array> | null };
   let body: Uint8Array | 'tooLarge';
   try {
-    response = await fetch(url, {
-      method,
-      headers: { ...request.headers },
-      ...(request.body === undefined ? {} : { body: request.body }),
-      redirect: request.redirect ?? (isSafeMethod(method) ? 'follow' : 'manual'),
-      signal,
-    });
+    response =
+      tls !== undefined && url.protocol === 'https:'
+        ? await sendOverTls({ method, url, headers, tls, signal, ...sentBody })
+        : await fetch(url, {
+            method,
+            headers: { ...headers },
+            ...sentBody,
+            redirect: request.redirect ?? (isSafeMethod(method) ? 'follow' : 'manual'),
+            signal,
+          });
     body = await readBody(response, maxBytes);
   } catch (thrown) {
     if (request.signal?.aborted === true) throw abortFailure(asked, request.signal.reason);
@@ -72,7 +85,7 @@ export const requestHttp = async (request: HttpRequest): Promise<HttpAnswer> => 
     throw connectionFailure(asked, thrown);
   }
   const failure = statusFailure(asked, response.status, response.headers);
-  if (failure !== undefined) throw failure;
+  if (failure !== undefined && request.answers?.includes(response.status) !== true) throw failure;
   if (body === 'tooLarge') throw tooLargeFailure(asked, maxBytes);
   const bytes = body;
   const text = () => Buffer.from(bytes).toString('utf8');
