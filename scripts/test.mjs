@@ -14,6 +14,8 @@ const TEST_PROGRAMS = {
   curl: 'curl',
   useradd: 'passwd',
   ps: 'procps',
+  aptly: 'aptly',
+  gpgv: 'gpgv',
   // A real Jenkins comes as a gem and runs on Java 17.
   gem: 'ruby',
   javac: 'openjdk-17-jdk-headless',

@@ -1,3 +1,20 @@
+export { isArmouredKey, keyringOf } from './apt/armoured-key.js';
+export { type CheckSuitesRequest, checkSuites } from './apt/check-suites.js';
+export { type IndexedPackage, parsePackagesIndexes, sameDebPlace, withoutPath } from './apt/packages-index.js';
+export { type PublishedTree, treeInFolder, treeOverHttp } from './apt/published-tree.js';
+export { type ReadSuiteRequest, readSuite, type SuiteState, signatureBroken } from './apt/read-suite.js';
+export { PUBLISHED_SUITE, ringSuite } from './apt/ring-suite.js';
+export {
+  artifactMismatch,
+  artifactMissing,
+  artifactOffered,
+  debFileName,
+  digestConflict,
+  notVerified,
+  stageDeb,
+} from './apt/stage-deb.js';
+export { createSuiteMemory, type KnownSuites, type SuiteMemory } from './apt/suite-memory.js';
+export { findProgram } from './command/find-program.js';
 export { minimalEnvironment, SYSTEM_PATH } from './command/minimal-environment.js';
 export { createOutputTail, MAX_OUTPUT_BYTES, type OutputTail } from './command/output-tail.js';
 export { quoteForShell } from './command/quote-for-shell.js';

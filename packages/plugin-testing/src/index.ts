@@ -1,3 +1,5 @@
+export { type AptHost, createAptHost } from './apt/apt-host.js';
+export { buildTestDeb, type TestDeb } from './apt/build-test-deb.js';
 export { type Check, type CheckResult, registerChecks, runChecks, type World } from './conformance/check.js';
 export type { TaskWorld } from './conformance/task-checks.js';
 export { type AdvertiserHarness, type AdvertiserWorld, advertiserChecks, testAdvertiser } from './conformance/test-advertiser.js';

@@ -14,12 +14,18 @@ import {
   PluginError,
   type Repository,
 } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-import { type IndexEntry, listSuites, readSuite } from './apt-repository-index.js';
+import {
+  findProgram,
+  type IndexedPackage,
+  minimalEnvironment,
+  PUBLISHED_SUITE,
+  ringSuite,
+  runCommand,
+  withoutPath,
+} from '@pipit/plugin-kit';
+import { listSuites, readSuite } from './apt-repository-index.js';
 import { createSigningKey } from './apt-repository-key.js';
-import { PUBLISHED_SUITE, ringSuite } from './apt-repository-suite.js';
 import { makeReadable, publishView } from './apt-repository-view.js';
-import { findProgram } from './find-program.js';
 import { withFolderLock } from './folder-lock.js';
 import { syncFolder } from './write-whole.js';
 
@@ -244,7 +250,7 @@ export const createAptRepository = <Options>(
       await withLock(op.signal, async () => {
         const suite = ringSuite(ring);
         const published = await readSuite(repository, PUBLISHED_SUITE);
-        const packages: IndexEntry[] = [];
+        const packages: IndexedPackage[] = [];
         for (const artifact of artifacts) {
           const path = poolPath(artifact);
           const target = join(repository, path);
@@ -320,14 +326,6 @@ interface PoolFile {
   readonly path: string;
   readonly architecture: string;
 }
-
-const withoutPath = ({ format, name, version, architecture, digest }: IndexEntry): ArtifactId => ({
-  format,
-  name,
-  version,
-  architecture,
-  digest,
-});
 
 const listPool = async (repository: string): Promise<readonly string[]> => {
   const entries = await readdir(join(repository, 'pool'), { recursive: true, withFileTypes: true });

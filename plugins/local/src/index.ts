@@ -1,8 +1,8 @@
 import { realpath } from 'node:fs/promises';
 import { definePlugin, type HealthFinding } from '@pipit/core';
+import { findProgram } from '@pipit/plugin-kit';
 import { createAptRepository } from './apt-repository.js';
 import { config, type LocalConfig } from './config.js';
-import { findProgram } from './find-program.js';
 import { createLocalAdvertiser } from './local-advertiser.js';
 import { createLocalCi } from './local-ci.js';
 import { createLocalDeployer } from './local-deployer.js';

@@ -17,8 +17,7 @@ import {
   type RolloutRequest,
   type Sandbox,
 } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-import { findProgram } from './find-program.js';
+import { findProgram, minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { withFolderLock } from './folder-lock.js';
 import { type HealthAnswer, tryHealth } from './local-deployer-health.js';
 import { advanceHost, debSource, type HostProgress, type HostTask } from './local-deployer-install.js';

@@ -2,13 +2,13 @@ import { type Artifact, type HealthFinding, type Op, type PackageRequest, type P
 import {
   checkConfigFiles,
   fillPackageRoot,
+  findProgram,
   normalisePackageRoot,
   PACKAGE_FOLDERS,
   placePackageFile,
   readPackageContents,
   runPackaging,
 } from '@pipit/plugin-kit';
-import { findProgram } from './find-program.js';
 import { type ControlFields, controlDifference, controlFields, parseControl, renderControl } from './local-packager-control.js';
 
 export interface LocalPackagerOptions {

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InstallSource, parseRoleName } from '@pipit/core';
+import { ringSuite } from '@pipit/plugin-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAptRepository } from '../src/apt-repository.js';
-import { ringSuite } from '../src/apt-repository-suite.js';
 import { bundleProgram } from './bundle-program.js';
 import {
   aptGet,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HealthFinding } from '@pipit/core';
-import { SYSTEM_PATH } from '@pipit/plugin-kit';
+import { SYSTEM_PATH } from './minimal-environment.js';
 
 /** Whether a program that this plugin calls is on this machine, as `pipit doctor` shows it. */
 export const findProgram = (program: string, debianPackage: string): HealthFinding => {
