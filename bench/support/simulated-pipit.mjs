@@ -100,6 +100,7 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
     name: 'main',
     rings: rings.map((name) => ({ name, bakeMs: 0, minHealthy: null, promotion: 'automatic', onFailure: 'rollback' })),
     ...Object.fromEntries(['ci', 'packager', 'repository', 'discovery', 'advertiser', 'deployer'].map((kind) => [kind, part(kind)])),
+    notifiers: [],
     roleOf: () => 'app',
     healthOf: () => undefined,
   };
@@ -147,6 +148,7 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
         if (point.phase === 'stored' && point.move === 'end') ends.get(point.runId)?.();
       },
     },
+    random: Math.random,
     onChange: () => {},
   });
   let ids = 0;

@@ -51,7 +51,10 @@ const buildApps = (pipeline: CorePipeline): PipelineConfig['apps'] =>
     ]),
   );
 
-export type SlotsOfPipeline = Readonly<Record<NeededSlot, CheckedSlot>> & { readonly transport?: CheckedSlot };
+export type SlotsOfPipeline = Readonly<Record<NeededSlot, CheckedSlot>> & {
+  readonly transport?: CheckedSlot;
+  readonly notify: readonly CheckedSlot[];
+};
 
 const buildSlot = ({ use, output }: CheckedSlot): Slot => ({ use, options: output });
 
@@ -82,6 +85,7 @@ const buildPipeline = (name: string, pipeline: CorePipeline, slots: SlotsOfPipel
   advertiser: buildSlot(slots.advertiser),
   deployer: buildPlaced(slots.deployer, pipeline.deployer),
   ...(slots.transport === undefined ? {} : { transport: buildSlot(slots.transport) }),
+  notify: slots.notify.map(buildSlot),
   role: pipeline.role,
   rings: pipeline.rings.map(buildRing),
   ...(pipeline.health === undefined ? {} : { health: buildHealth(pipeline.health) }),

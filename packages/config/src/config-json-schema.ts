@@ -101,7 +101,15 @@ export const configJsonSchema = (plugins: Readonly<Record<string, AnyPlugin>>): 
 
   const pipeline = child(properties, 'pipelines', 'additionalProperties');
   const slots = SLOT_KINDS.map((kind) => [kind, slotSchema(child(pipeline, 'properties', kind), kind, named, definitions)] as const);
-  const pipelineSchema: JsonSchema = { ...pipeline, properties: { ...child(pipeline, 'properties'), ...Object.fromEntries(slots) } };
+  const notify = child(pipeline, 'properties', 'notify');
+  const pipelineSchema: JsonSchema = {
+    ...pipeline,
+    properties: {
+      ...child(pipeline, 'properties'),
+      ...Object.fromEntries(slots),
+      notify: { ...notify, items: slotSchema(child(notify, 'items'), 'notifier', named, definitions) },
+    },
+  };
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'pipit config',

@@ -62,6 +62,8 @@ export interface PipelineConfig {
   readonly deployer: PlacedSlot;
   /** Reaches other hosts. Always there when a slot says `on`. */
   readonly transport?: Slot;
+  /** Told of each change of a run. Default: nobody. */
+  readonly notify: readonly Slot[];
   /** Default `app`. */
   readonly role: RoleName;
   /** In order; at least one. A release is finished in the last one. */

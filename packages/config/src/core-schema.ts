@@ -103,6 +103,7 @@ const pipeline = z.strictObject({
   advertiser: slot('Where advertised versions live. Default: the discovery instance.').optional(),
   deployer: placedSlot('Brings hosts to a release.'),
   transport: slot('Reaches other hosts, for `on`. Default: the deployer, if it can, else the only instance that can.').optional(),
+  notify: z.array(slot('Told of each change of a run.')).default([]).describe('Whom to tell of each change of a run. Default: nobody.'),
   role: role().prefault('app').describe('Which part of the hosts. Default: app.'),
   rings: z
     .array(ring)
@@ -156,10 +157,10 @@ export type CorePipeline = CoreConfig['pipelines'][string];
 
 /** The slots of a pipeline, each with the kind of its name. */
 export const SLOT_KINDS = ['trigger', 'ci', 'packager', 'repository', 'discovery', 'advertiser', 'deployer', 'transport'] as const;
-export type SlotKind = (typeof SLOT_KINDS)[number];
+export type SlotKind = (typeof SLOT_KINDS)[number] | 'notifier';
 /** Those that every pipeline has in the end, written or by default. */
 export const NEEDED_SLOTS = SLOT_KINDS.filter((kind) => kind !== 'transport') as readonly NeededSlot[]; // what the filter leaves
-export type NeededSlot = Exclude<SlotKind, 'transport'>;
+export type NeededSlot = Exclude<SlotKind, 'transport' | 'notifier'>;
 /** Those whose plugin may work on another host. */
 export const PLACED_SLOTS = ['ci', 'packager', 'repository', 'deployer'] as const;
 export type PlacedSlot = (typeof PLACED_SLOTS)[number];

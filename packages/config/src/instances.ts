@@ -42,9 +42,15 @@ export const readSlots = (root: unknown): readonly WrittenSlot[] => {
   const pipelines = isMapping(root) && isMapping(root.pipelines) ? root.pipelines : {};
   return Object.entries(pipelines).flatMap(([pipeline, written]) => {
     if (!isMapping(written)) return [];
-    return SLOT_KINDS.flatMap((kind): readonly WrittenSlot[] => {
-      const path = ['pipelines', pipeline, kind];
-      const slot = written[kind];
+    const places = [
+      ...SLOT_KINDS.map((kind) => ({ kind, path: ['pipelines', pipeline, kind] as ConfigPath, slot: written[kind] })),
+      ...(Array.isArray(written.notify) ? written.notify : []).map((slot: unknown, index) => ({
+        kind: 'notifier' as const,
+        path: ['pipelines', pipeline, 'notify', index] as ConfigPath,
+        slot,
+      })),
+    ];
+    return places.flatMap(({ kind, path, slot }): readonly WrittenSlot[] => {
       if (typeof slot === 'string') return [{ pipeline, kind, use: slot, options: undefined, path, usePath: path, isPlaced: false }];
       if (!isMapping(slot) || typeof slot.use !== 'string') return [];
       return [{ pipeline, kind, use: slot.use, options: slot.with, path, usePath: [...path, 'use'], isPlaced: slot.on !== undefined }];

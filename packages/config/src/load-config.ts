@@ -129,8 +129,11 @@ const checkPipelines = ({ tree, report, text }: Loading): void => {
 };
 
 const groupSlots = (checked: readonly CheckedSlot[]): ReadonlyMap<string, SlotsOfPipeline> => {
-  const groups = new Map<string, Partial<Record<CheckedSlot['kind'], CheckedSlot>>>();
-  for (const slot of checked) groups.set(slot.pipeline, { ...groups.get(slot.pipeline), [slot.kind]: slot });
+  const groups = new Map<string, Partial<SlotsOfPipeline>>();
+  for (const slot of checked) {
+    const own = groups.get(slot.pipeline) ?? { notify: [] };
+    groups.set(slot.pipeline, slot.kind === 'notifier' ? { ...own, notify: [...(own.notify ?? []), slot] } : { ...own, [slot.kind]: slot });
+  }
   const isWhole = (slots: Partial<SlotsOfPipeline>): slots is SlotsOfPipeline => NEEDED_SLOTS.every((kind) => slots[kind] !== undefined);
   return new Map([...groups].flatMap(([name, slots]) => (isWhole(slots) ? [[name, slots]] : [])));
 };

@@ -30,6 +30,7 @@ describe('defaults', () => {
           discovery: { use: 'local', options: {} },
           advertiser: { use: 'local', options: {} },
           deployer: { use: 'local', options: {} },
+          notify: [],
           role: 'app',
           rings: [
             { name: 'canary', bakeMs: 0, promotion: 'automatic', onFailure: 'rollback' },

@@ -22,6 +22,7 @@ const anyPlugin = definePlugin({
     advertiser: { version: 1 },
     deployer: { version: 1 },
     transport: { version: 1 },
+    notifier: { version: 1, options: z.looseObject({}) },
   },
   setup: () => {
     throw new Error('never set up');

@@ -129,6 +129,7 @@ export const SAMPLE_ROWS: { readonly [T in keyof Tables]: Loose<Tables[T]> } = {
   promotions: { runId: 'web-1', ring: 'production', sequence: 1, version: '1-2', actor: 'ann', reason: 'r', createdAt: at },
   locks: { name: 'rollout:web:app', runId: 'web-1', reason: 'r', since: at },
   cleanups: { id: 'c1', kind: 'folder', target: '/tmp/x', operationId: 'web-1:build:1', createdAt: at, lastError: 'e' },
+  notices: { runId: 'web-1', version: 2, dueAt: at, handles: { 'github#0': '7' }, told: { 'github#0': 1 }, failures: 1, lastError: 'e' },
   apps: { app: 'web', repositoryId: '1', repositoryName: 'acme/web', pipeline: 'web', ref: 'refs/heads/main', createdAt: at },
   heads: { repositoryId: '1', ref: 'refs/heads/main', sha: commit.sha, updatedAt: at },
   cursors: { instance: 'github', cursor: '7' },

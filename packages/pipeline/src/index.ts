@@ -54,6 +54,7 @@ export type {
   EventRow,
   HeadRow,
   LockRow,
+  NoticeRow,
   OperationRow,
   OperationState,
   OperationType,

@@ -107,6 +107,7 @@ export const composePipeline = (ground: Ground): Container => {
       hints: made.get(parts.hints),
       logger,
       observer,
+      random: Math.random,
       onChange: (runId) => made.get(parts.changes).publish(runId),
     }),
   );

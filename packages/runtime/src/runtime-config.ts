@@ -65,6 +65,7 @@ export interface GivenPipeline<Plugins> {
   readonly advertiser?: GivenSlot<Plugins, 'advertiser'>;
   readonly deployer: GivenPlacedSlot<Plugins, 'deployer'>;
   readonly transport?: GivenSlot<Plugins, 'transport'>;
+  readonly notify?: readonly GivenSlot<Plugins, 'notifier'>[];
   readonly role?: string;
   readonly rings?: readonly GivenRing[];
   readonly health?: GivenHealth & { readonly within?: string };

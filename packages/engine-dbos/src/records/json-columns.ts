@@ -14,6 +14,7 @@ export const JSON_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   promotions: [],
   locks: [],
   cleanups: [],
+  notices: ['handles', 'told'],
   apps: [],
   heads: [],
   cursors: [],

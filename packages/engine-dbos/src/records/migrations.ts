@@ -81,6 +81,18 @@ const FIRST = [
   `create table pipit.executors (executor_id pipit.text primary key, seen_at timestamptz not null)`,
 ] as const;
 
+/** What notifiers were told of runs. */
+const notices: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    await sql
+      .raw(`create table pipit.notices (
+        run_id pipit.text primary key references pipit.runs (id), version integer not null, due_at timestamptz, handles jsonb not null,
+        told jsonb not null, failures integer not null, last_error pipit.text)`)
+      .execute(db);
+    await sql.raw('create index notices_due on pipit.notices (due_at) where due_at is not null').execute(db);
+  },
+};
+
 export const migrationProvider: MigrationProvider = {
-  getMigrations: async () => ({ '0001-first': first }),
+  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices }),
 };

@@ -1,5 +1,6 @@
 import { assertNever, type Json, type RingName } from '@pipit/core';
 import { appendAudit, PIPIT_ACTOR } from '../audit.js';
+import { markKnownNotice } from '../notices/mark-notice.js';
 import { OPERATION_VERSIONS } from '../operations/operation-codes.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { operationIdOf, type RunId } from '../records/ids.js';
@@ -78,6 +79,7 @@ const supersedeWaiting = async (transaction: RecordsTransaction, run: RunRow, at
   const waiting = await transaction.list('runs', { where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'promotion' } });
   for (const other of waiting.filter((each) => each.id !== run.id)) {
     await endRun(transaction, other, { outcome: 'superseded', reason: `Run ${run.id} took over the canary`, at });
+    await markKnownNotice(transaction, other.id, at.toISOString());
     await appendAudit(transaction, { at, actor: PIPIT_ACTOR, action: 'run.supersede', subject: other.id, detail: { by: run.id } });
   }
 };

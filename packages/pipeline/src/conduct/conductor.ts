@@ -1,6 +1,8 @@
 import type { Logger } from '@pipit/core';
 import type { Hints } from '../hints.js';
 import { handleEvent } from '../intake/handle-event.js';
+import { markNotice } from '../notices/mark-notice.js';
+import { sendNotices } from '../notices/send-notices.js';
 import { abandonRollout } from '../operations/verify-rollout.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
@@ -20,7 +22,8 @@ export interface ConductorPorts {
   readonly engine: Engine;
   readonly catalog: PipelineCatalog;
   readonly sources: Sources;
-  readonly effects: Pick<Effects, 'removeFolder'>;
+  readonly effects: Pick<Effects, 'removeFolder' | 'run'>;
+  readonly random: () => number;
   readonly clock: PipelineClock;
   readonly hints: Hints;
   readonly logger: Logger;
@@ -63,6 +66,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const limitEvents = limitConcurrency(MAX_EVENTS_AT_ONCE);
   const cleanUp = createJanitor(ports);
   let loop: Promise<void> | undefined;
+  let telling: Promise<void> | undefined;
 
   const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
 
@@ -76,12 +80,14 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       const found = await transaction.get('runs', { id: runId });
       if (found === undefined || found.state === 'ended') return stored;
       await transaction.lock(`app:${found.app}`);
+      const isTold = (catalog.get(found.pipeline)?.notifiers.length ?? 0) > 0;
       while (stored.length < MAX_MOVES) {
         const run = await transaction.get('runs', { id: runId });
         if (run === undefined) return stored;
         const view = await readView(transaction, run, catalog, clock.now());
         const move = decide(view);
         if (move.type === 'none' || isSameWait(run, move)) return stored;
+        if (isTold && stored.length === 0) await markNotice(transaction, runId, clock.now().toISOString());
         const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
         observer.onMove?.({ ...point, phase: 'decided' });
         const applied = await applyMove(transaction, view, move);
@@ -91,11 +97,24 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       return stored;
     });
     for (const { point } of moves) observer.onMove?.({ ...point, phase: 'stored' });
-    if (moves.length > 0) ports.onChange(runId);
+    if (moves.length > 0) {
+      ports.onChange(runId);
+      tellPeople();
+    }
     for (const { operation, wake } of moves) {
       if (operation !== undefined) await submit(operation);
       for (const other of wake) wakeRun(other);
     }
+  };
+
+  /** Beside everything else: a chat that does not answer holds up no run and no sweep. */
+  const tellPeople = (): void => {
+    if (stopping.signal.aborted) return;
+    telling ??= sendNotices({ ...ports, stopping: stopping.signal })
+      .catch((error: unknown) => logger.warn({ error }, 'Notices not sent; the next sweep tries again'))
+      .finally(() => {
+        telling = undefined;
+      });
   };
 
   /** One at a time for a key; asked again meanwhile, once more after. */
@@ -169,6 +188,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     for (const event of await records.list('events', { where: { state: 'received' }, limit: 500 })) wakeEvent(event.id);
     for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } })) await reconcile(operation);
     for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);
+    tellPeople();
     await cleanUp();
     await Promise.all(underWay.values());
   };
@@ -188,7 +208,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     stop: async () => {
       stopping.abort();
       await loop;
-      await Promise.all(underWay.values());
+      await Promise.all([...underWay.values(), telling]);
     },
   };
 };

@@ -31,5 +31,6 @@ export const definitionFor = (definition: PipelineDefinition, app: AppName): Pip
     discovery: expand(definition.discovery),
     advertiser: expand(definition.advertiser),
     deployer: expand(definition.deployer),
+    notifiers: definition.notifiers.map(expand),
   };
 };

@@ -8,6 +8,7 @@ import type {
   Discovery,
   HealthCheck,
   HostAddress,
+  Notifier,
   Op,
   PackageMetadata,
   Packager,
@@ -48,6 +49,8 @@ export interface PipelineDefinition {
   readonly discovery: Part<Discovery<unknown>>;
   readonly advertiser: Part<Advertiser<unknown>>;
   readonly deployer: Part<Deployer<unknown>>;
+  /** Told of each change of a run; in the config's order. */
+  readonly notifiers: readonly Part<Notifier<unknown>>[];
   /** The config's word for this app, else the repository's own, else the pipeline's. */
   roleOf(app: AppName, repositoryRole?: RoleName): RoleName;
   /** From the config; overrides the repository's own. */

@@ -238,6 +238,21 @@ export interface CleanupRow {
   readonly lastError: string | null;
 }
 
+/** What the notifiers of a run's pipeline were told of it. Their keys are instance and place in the config. */
+export interface NoticeRow {
+  readonly runId: RunId;
+  /** Raised by each change of the run. */
+  readonly version: number;
+  /** When it is to be told (again); null: all were told. */
+  readonly dueAt: string | null;
+  /** What each notifier returned, to update in place. */
+  readonly handles: Readonly<Record<string, string>>;
+  /** The version that each was told last. */
+  readonly told: Readonly<Record<string, number>>;
+  readonly failures: number;
+  readonly lastError: string | null;
+}
+
 /** An app is bound to the provider's repository id, one pipeline and one ref when it is first seen. */
 export interface AppRow {
   readonly app: AppName;

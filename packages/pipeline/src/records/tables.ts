@@ -14,6 +14,7 @@ export interface Tables {
   promotions: Rows.PromotionRow;
   locks: Rows.LockRow;
   cleanups: Rows.CleanupRow;
+  notices: Rows.NoticeRow;
   apps: Rows.AppRow;
   heads: Rows.HeadRow;
   cursors: Rows.CursorRow;
@@ -37,6 +38,7 @@ export const TABLE_KEYS = {
   promotions: { primary: ['runId', 'ring'], unique: [] },
   locks: { primary: ['name'], unique: [] },
   cleanups: { primary: ['id'], unique: [] },
+  notices: { primary: ['runId'], unique: [] },
   apps: { primary: ['app'], unique: [] },
   heads: { primary: ['repositoryId', 'ref'], unique: [] },
   cursors: { primary: ['instance'], unique: [] },

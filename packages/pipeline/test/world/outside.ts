@@ -2,6 +2,7 @@ import {
   type Advertisement,
   type ArtifactId,
   type CommitSha,
+  type Notice,
   type PackageRequest,
   parseCommitSha,
   type Receipt,
@@ -82,6 +83,8 @@ export interface Outside {
   readonly advertisements: { readonly ring: string; readonly document: Advertisement }[];
   readonly hosts: Map<string, SimulatedHost>;
   readonly batches: SimulatedBatch[];
+  /** What people were told, oldest first. */
+  readonly notices: { readonly notice: Notice; readonly previous: string | undefined }[];
   /** Temporary folders that exist now. */
   readonly folders: Set<string>;
   /** Folders that cannot be removed. */
@@ -108,6 +111,7 @@ export const createOutside = (): Outside => ({
   advertisements: [],
   hosts: new Map(),
   batches: [],
+  notices: [],
   folders: new Set(),
   stuckFolders: new Set(),
   calls: new Map(),

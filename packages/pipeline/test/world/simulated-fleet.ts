@@ -5,6 +5,7 @@ import {
   type Discovery,
   type Host,
   type HostReport,
+  type Notifier,
   parseHostAddress,
   type RolloutRequest,
 } from '@pipit/core';
@@ -45,6 +46,15 @@ export const createSimulatedAdvertiser = (outside: Outside, life: Life): Adverti
       outside.advertised.set(ringKey(ring), { document: next, revision: revision + 1 });
       outside.advertisements.push({ ring: ring.ring, document: next });
       return 'written';
+    }),
+});
+
+/** A chat that updates a message in place when it is handed the former one. */
+export const createSimulatedNotifier = (outside: Outside, life: Life): Notifier<unknown> => ({
+  notify: ({ notice, previous }) =>
+    callOutside(outside, life, 'notifier.notify', () => {
+      outside.notices.push({ notice, previous });
+      return previous ?? `message-${outside.notices.length}`;
     }),
 });
 

@@ -36,7 +36,12 @@ import {
 import { Life } from './life.js';
 import { addCommit, addHost, type CommitPlan, createOutside, type Outside, type SimulatedCommit, type SimulatedHost } from './outside.js';
 import { createSimulatedCi, createSimulatedPackager, createSimulatedRepository } from './simulated-build.js';
-import { createSimulatedAdvertiser, createSimulatedDeployer, createSimulatedDiscovery } from './simulated-fleet.js';
+import {
+  createSimulatedAdvertiser,
+  createSimulatedDeployer,
+  createSimulatedDiscovery,
+  createSimulatedNotifier,
+} from './simulated-fleet.js';
 import { createWorldClock, type WorldClock } from './world-clock.js';
 import { clockOf, effectsOf, engineOf, recordsOf, sourcesOf } from './world-ports.js';
 
@@ -104,6 +109,8 @@ export class World {
   /** Today's config; a test may change it. */
   rings: readonly RingPolicy[];
   pipelineExists = true;
+  /** Whether the pipeline has a notifier. */
+  notified = false;
   kills = 0;
   #journal: MemoryJournal = createMemoryJournal();
   #process: Process | undefined;
@@ -128,6 +135,7 @@ export class World {
       repository: part('repository', createSimulatedRepository(outside, life)),
       discovery: part('discovery', createSimulatedDiscovery(outside, life)),
       advertiser: part('discovery', createSimulatedAdvertiser(outside, life)),
+      notifiers: this.notified ? [part('chat', createSimulatedNotifier(outside, life))] : [],
       deployer: part('deployer', createSimulatedDeployer(outside, life)),
       roleOf: () => ROLE,
       healthOf: () => undefined,
@@ -168,7 +176,7 @@ export class World {
       onMove: ({ runId, move, phase }: { runId: string; move: string; phase: string }) => life.point(`${runId} ${move}: ${phase}`),
     };
     const shared = { records, engine, catalog, sources, effects, clock, hints, logger, observer };
-    const conductor = createConductor({ ...shared, onChange: () => {} }, { sweepMs: SWEEP_MS });
+    const conductor = createConductor({ ...shared, random: () => 0.5, onChange: () => {} }, { sweepMs: SWEEP_MS });
     const codes = createOperationCodes({
       ...shared,
       logs,

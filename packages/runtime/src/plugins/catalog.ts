@@ -34,6 +34,7 @@ const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDef
     discovery: part('discovery', pipeline.discovery),
     advertiser: part('advertiser', pipeline.advertiser),
     deployer: part('deployer', pipeline.deployer),
+    notifiers: pipeline.notify.map((slot) => part('notifier', slot)),
     roleOf: (app, repositoryRole) => overridesOf(pipeline, app)?.role ?? repositoryRole ?? pipeline.role,
     healthOf: (app) => overridesOf(pipeline, app)?.health ?? pipeline.health,
   };

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { failCalls } from './world/outside.js';
+import { policy, World } from './world/world.js';
+
+const automatic = [policy('canary', { bakeMs: 10_000 }), policy('production', { promotion: 'automatic' })];
+
+const notified = (options: ConstructorParameters<typeof World>[0] = {}): World => {
+  const world = new World(options);
+  world.notified = true;
+  return world;
+};
+
+const isTold = async (world: World): Promise<boolean> => (await world.records.list('notices')).every((row) => row.dueAt === null);
+
+const states = (world: World): readonly string[] => world.outside.notices.map(({ notice }) => notice.state);
+
+describe('what people are told of a run', () => {
+  it('is each change, in one message that is updated in place', async () => {
+    const world = notified();
+    await world.push();
+    await world.untilRun(1, { state: 'waiting', waitingFor: 'promotion' });
+    await world.until(() => states(world).includes('waiting'));
+    const { notice } = world.outside.notices.at(-1) ?? {};
+    expect(notice).toMatchObject({ subject: 'web-1', state: 'waiting', actions: ['promote', 'rollback'] });
+    expect(notice?.commit?.sha).toMatch(/^0001/);
+    expect(new Set(world.outside.notices.slice(1).map((each) => each.previous))).toEqual(new Set(['message-1']));
+  });
+
+  it.each([
+    ['done', {}],
+    ['rolledBack', { release: 'fails to install' }],
+    ['failed', { ci: 'fails' }],
+  ] as const)('ends with %s', async (state, plan) => {
+    const world = notified({ rings: automatic });
+    await world.push({ plan: {} });
+    await world.settle();
+    await world.push({ plan });
+    await world.settle();
+    await world.until(() => isTold(world));
+    expect(world.outside.notices.filter(({ notice }) => notice.subject === 'web-2').at(-1)?.notice.state).toBe(state);
+  });
+
+  it('tells of a run that another one superseded', async () => {
+    const world = notified();
+    await world.push();
+    await world.untilRun(1, { waitingFor: 'promotion' });
+    await world.push();
+    await world.untilRun(2, { waitingFor: 'promotion' });
+    await world.until(() => isTold(world));
+    expect(world.outside.notices.filter(({ notice }) => notice.subject === 'web-1').at(-1)?.notice).toMatchObject({
+      state: 'done',
+      text: 'Run web-2 took over the canary',
+    });
+  });
+
+  it('is told again after a fault, and holds up no run', async () => {
+    const world = notified({ rings: automatic });
+    failCalls(world.outside, 'notifier.notify', 'retry', 'lost before', 'retry', 'lost after', 'retry');
+    await world.push();
+    await world.untilRun(1, { outcome: 'succeeded' });
+    await world.until(() => isTold(world));
+    expect(states(world).at(-1)).toBe('done');
+  });
+
+  it('is given up when the notifier says that it cannot be, and goes on with the next change', async () => {
+    const world = notified({ rings: automatic });
+    failCalls(world.outside, 'notifier.notify', 'stop');
+    await world.push();
+    await world.settle();
+    await world.until(() => isTold(world));
+    expect(states(world).at(-1)).toBe('done');
+  });
+
+  it('is nothing where the pipeline names no notifier', async () => {
+    const world = new World({ rings: automatic });
+    await world.push();
+    await world.settle();
+    expect(await world.records.list('notices')).toEqual([]);
+  });
+
+  it.each([3, 7, 11])('misses no end when pipit is killed at every %i. point', async (every) => {
+    const world = notified({ rings: automatic, killAt: (_point, count) => count % (every * 7) === 0 && count < 400 });
+    await world.push();
+    await world.untilRun(1, { state: 'ended' });
+    await world.until(() => isTold(world));
+    expect(world.kills).toBeGreaterThan(0);
+    expect(states(world).at(-1)).toBe('done');
+  });
+});
