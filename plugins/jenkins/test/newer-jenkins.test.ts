@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   mood = {};
-  const text = readFileSync(new URL('../src/__fixtures__/jenkins-2.440-build-of-a-pipeline.json', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('../src/__fixtures__/written-after-jenkins-2.440-build-of-a-pipeline.json', import.meta.url), 'utf8');
   const build: unknown = JSON.parse(text.replaceAll('"COMMIT"', `"${source.commit.sha}"`).replace('"KEY"', '"run:build:1"'));
   server = await startNewerJenkins({ build, mood });
 });

@@ -15,7 +15,7 @@ const fixture = (name: string): unknown =>
       .replaceAll('COMMIT"', `${sha}"`)
       .replaceAll('PIPIT_c6d86dc654b12425e706bcf951adfe5a8627a517', 'PIPIT_COMMIT'),
   );
-const ofPipeline = build.parse(fixture('jenkins-2.440-build-of-a-pipeline.json'));
+const ofPipeline = build.parse(fixture('written-after-jenkins-2.440-build-of-a-pipeline.json'));
 const wanted = { commit: sha, remote: 'https://example.org/acme/web', parameter: 'PIPIT_COMMIT' };
 
 const withParameter = (value: string, more: Partial<Build> = {}): Build => ({
