@@ -1,4 +1,4 @@
 import { defineConfig } from 'tsup';
 import { preset } from '../../tsup.preset.js';
 
-export default defineConfig(preset({ dts: false }));
+export default defineConfig(preset({ entry: ['src/index.ts', 'src/main.ts'], dts: false }));

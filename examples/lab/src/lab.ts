@@ -8,23 +8,14 @@ import { findCgroupRoot } from './cgroup.js';
 import { type HostState, type LabHost, makeHost } from './host.js';
 import { mountDisk, personalizeDisk } from './host-disk.js';
 import { startHost } from './host-process.js';
+import type { HostSpec } from './host-spec.js';
 import { bridgeHardwareAddress, type HostRecord, type LabRecord, readLabRecord, saveLabRecord } from './lab-state.js';
-import { ensureLayers, type LayerName } from './layers.js';
+import { ensureLayers } from './layers.js';
 import { connectHost, makeBridge, subnetPrefix } from './network.js';
 import { runCommand, tryCommand } from './run-command.js';
 import { TEARDOWN_SCRIPT, WARDEN_SCRIPT } from './teardown-script.js';
 
-export type { HostState, LabHost };
-
-/** One host of a new lab. */
-export interface HostSpec {
-  /** Its name, also in `/etc/hosts` of all hosts of the lab: lower-case letters, digits and `-`, at most 40 characters. */
-  readonly name: string;
-  /** What is installed on it beyond the base; several roles may be named. Default: the base alone. */
-  readonly layer?: LayerName | readonly LayerName[];
-  /** Size of its disk in bytes, of what it writes beyond its image (kept in memory). Default: the room of the lab's folder. */
-  readonly diskBytes?: number;
-}
+export type { HostSpec, HostState, LabHost };
 
 /** A lab to make. */
 export interface LabOptions {
@@ -60,8 +51,12 @@ export interface Lab {
   readonly knownHostsFile: string;
   /** Settings for `ssh -F FILE NAME`: addresses, key, known hosts. */
   readonly sshConfigFile: string;
+  /** Path of the cgroup for processes of this machine that belong to the lab: what is in it ends with the lab. Made when it is missing. */
+  readonly servicesCgroup: string;
   /** Puts a process of this machine, with all that it starts, in the lab's keeping: `down` kills it. */
   readonly adopt: (pid: number) => Promise<void>;
+  /** Lets the lab go on when this process ends. Harmless when repeated. */
+  readonly keep: () => Promise<void>;
   /**
    * Takes all of it down and removes it: processes, namespaces, links, mounts, cgroups, disks. Harmless when repeated.
    * @throws Error that names what could not be removed.
@@ -75,7 +70,12 @@ const MOST_HOSTS = 240;
 
 const sshFolder = (folder: string): string => join(folder, 'ssh');
 
-const teardownArguments = (lab: LabRecord): string[] => [lab.token, lab.folder, lab.cgroup, lab.bridge, bridgeHardwareAddress(lab.token)];
+const teardownArguments = (lab: Pick<LabRecord, 'token' | 'folder' | 'cgroup'>): string[] => [
+  lab.token,
+  lab.folder,
+  lab.cgroup,
+  bridgeHardwareAddress(lab.token),
+];
 
 /** Takes the lab of a folder down, whatever is left of it. Harmless when there is none. */
 export const takeDownLab = async (folder: string): Promise<void> => {
@@ -83,10 +83,10 @@ export const takeDownLab = async (folder: string): Promise<void> => {
   if (record === undefined) return;
   const { exitCode, stderr } = await tryCommand(['sh', '-c', TEARDOWN_SCRIPT, 'sh', ...teardownArguments(record)]);
   if (exitCode !== 0) throw new Error(`The lab in ${record.folder} could not be taken down whole: ${stderr.trim()}`);
-  for (const name of ['hosts', 'ssh', 'lab.json']) await rm(join(record.folder, name), { recursive: true, force: true });
+  for (const name of ['hosts', 'ssh', 'services', 'lab.json']) await rm(join(record.folder, name), { recursive: true, force: true });
 };
 
-const startWarden = async (lab: LabRecord): Promise<ChildProcess> => {
+const startWarden = async (lab: Pick<LabRecord, 'token' | 'folder' | 'cgroup'>): Promise<ChildProcess> => {
   const warden = spawn('sh', ['-c', WARDEN_SCRIPT, 'sh', ...teardownArguments(lab)], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -107,6 +107,7 @@ const dismissWarden = async (warden: ChildProcess | undefined): Promise<void> =>
 
 const toLab = async (record: LabRecord, dismiss: () => Promise<void>): Promise<Lab> => {
   const ssh = sshFolder(record.folder);
+  const cgroup = join(record.cgroup, 'services');
   const knownHosts = (await readFile(join(ssh, 'known_hosts'), 'utf8')).split('\n').filter(Boolean);
   const hosts = record.hosts.map((host) => makeHost(record, host));
   return {
@@ -124,11 +125,12 @@ const toLab = async (record: LabRecord, dismiss: () => Promise<void>): Promise<L
     knownHosts,
     knownHostsFile: join(ssh, 'known_hosts'),
     sshConfigFile: join(ssh, 'config'),
+    servicesCgroup: cgroup,
     adopt: async (pid) => {
-      const cgroup = join(record.cgroup, 'services');
       await mkdir(cgroup, { recursive: true });
       await writeFile(join(cgroup, 'cgroup.procs'), String(pid));
     },
+    keep: dismiss,
     down: async () => {
       await takeDownLab(record.folder);
       await dismiss();
@@ -185,23 +187,15 @@ export const createLab = async (options: LabOptions): Promise<Lab> => {
   await mkdir(sshFolder(folder), { recursive: true });
   await mkdir(join(folder, 'hosts'), { recursive: true });
   const draft = { version: 1, token, folder, cgroup: join(cgroupRoot, `pipit-lab-${token}`) } as const;
-  const nothing: LabRecord = { ...draft, subnet: '', bridge: 'none', bridgeAddress: '', hosts: [] };
-  await saveLabRecord(nothing);
-  const bridge = await makeBridge(token, options.subnet).catch(async (error: unknown) => {
-    await takeDownLab(folder);
-    throw error;
-  });
-  const lab: LabRecord = {
-    ...draft,
-    subnet: bridge.subnet,
-    bridge: bridge.name,
-    bridgeAddress: bridge.address,
-    hosts: toRecords(options.hosts, bridge.subnet),
-  };
-  await saveLabRecord(lab);
+  await saveLabRecord({ ...draft, subnet: '', bridge: '', bridgeAddress: '', hosts: [] });
   let warden: ChildProcess | undefined;
   try {
-    warden = await startWarden(lab);
+    // Before anything else is made: from here on a `kill -9` leaves nothing.
+    warden = await startWarden(draft);
+    const bridge = await makeBridge(token, options.subnet);
+    const hosts = toRecords(options.hosts, bridge.subnet);
+    const lab: LabRecord = { ...draft, subnet: bridge.subnet, bridge: bridge.name, bridgeAddress: bridge.address, hosts };
+    await saveLabRecord(lab);
     await mkdir(lab.cgroup);
     const key = join(sshFolder(folder), 'id_ed25519');
     await runCommand(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'pipit-lab', '-f', key]);
@@ -217,8 +211,7 @@ export const createLab = async (options: LabOptions): Promise<Lab> => {
     if (failed !== undefined) throw failed.reason;
     await writeSshFiles(lab, hostKeys);
     if (options.outlives) await dismissWarden(warden);
-    const dismiss = options.outlives ? async () => undefined : () => dismissWarden(warden);
-    return await toLab(lab, dismiss);
+    return await toLab(lab, () => dismissWarden(warden));
   } catch (error) {
     await takeDownLab(folder);
     await dismissWarden(warden);

@@ -1,7 +1,8 @@
-import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { aptSourceLine, ensureBaseImage, type Image, imageKey, LEFT_OUT } from './base-image.js';
 import { cachedFolder } from './components/cached-folder.js';
+import { consulProgram } from './components/consul-program.js';
 import { imageCacheFolder } from './image-cache-folder.js';
 import { runCommand } from './run-command.js';
 
@@ -24,6 +25,8 @@ export const LAYERS = {
   balancer: { packages: ['haproxy', 'socat'] },
   /** Puppet 7 with hiera. */
   puppet: { packages: ['puppet-agent'] },
+  /** A Consul agent, with a service that starts when it has a configuration. */
+  consul: { packages: [] },
   /** A host that upgrades itself. */
   'unattended-upgrades': { packages: ['unattended-upgrades'] },
 } as const satisfies Record<string, LayerRecipe>;
@@ -32,7 +35,7 @@ export type LayerName = keyof typeof LAYERS;
 
 export const isLayerName = (name: string): name is LayerName => Object.hasOwn(LAYERS, name);
 
-/** Services of these packages that a lab host starts by itself only when it is told to. */
+/** Installs in an overlay over the base, in mounts of its own. policy-rc.d: no daemon starts while it is built. */
 const INSTALL = `set -eu
 root=$1; upper=$2; work=$3; lower=$4; bundle=$5; shift 5
 mount --make-rprivate /
@@ -55,6 +58,32 @@ while read -r line; do eval "run $line" >/dev/null; done < "$root/../commands"
 rm -rf "$root/usr/sbin/policy-rc.d" "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb
 `.replace('EXCLUDES', LEFT_OUT.map((option) => `-o 'Dpkg::Options::=--${option}'`).join(' '));
 
+const CONSUL_UNIT = `[Unit]
+Description=Consul agent
+ConditionPathExists=/etc/consul.json
+After=network.target
+[Service]
+ExecStart=/usr/local/bin/consul agent -config-file=/etc/consul.json
+Restart=always
+RestartSec=1
+KillSignal=SIGTERM
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Has files only, so it goes over any other layer. */
+const consulLayer = async (signal: AbortSignal | undefined): Promise<string> => {
+  const program = await consulProgram({ ...(signal && { signal }) });
+  const folder = await cachedFolder(join(imageCacheFolder(), `layer-consul-${imageKey([program, CONSUL_UNIT])}`), async (work) => {
+    await mkdir(join(work, 'upper/usr/local/bin'), { recursive: true });
+    await mkdir(join(work, 'upper/etc/systemd/system'), { recursive: true });
+    const copy = join(work, 'upper/usr/local/bin/consul');
+    await link(program, copy).catch(() => copyFile(program, copy));
+    await writeFile(join(work, 'upper/etc/systemd/system/consul.service'), CONSUL_UNIT);
+  });
+  return join(folder, 'upper');
+};
+
 const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
@@ -63,8 +92,9 @@ const SYSTEM_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
  */
 export const ensureLayers = async (names: readonly LayerName[], signal?: AbortSignal): Promise<readonly string[]> => {
   const base: Image = await ensureBaseImage(signal);
-  if (names.length === 0) return [base.folder];
-  const sorted = [...new Set(names)].sort();
+  const over = names.includes('consul') ? [await consulLayer(signal)] : [];
+  const sorted = [...new Set(names)].filter((name) => name !== 'consul').sort();
+  if (sorted.length === 0) return [...over, base.folder];
   const recipes: readonly LayerRecipe[] = sorted.map((name) => LAYERS[name]);
   const folder = await cachedFolder(
     join(imageCacheFolder(), `layer-${sorted.join('+')}-${imageKey([base.key, recipes, INSTALL])}`),
@@ -87,5 +117,5 @@ export const ensureLayers = async (names: readonly LayerName[], signal?: AbortSi
       await copyFile(join(work, 'sources.list'), join(work, 'built-from'));
     },
   );
-  return [join(folder, 'upper'), base.folder];
+  return [...over, join(folder, 'upper'), base.folder];
 };

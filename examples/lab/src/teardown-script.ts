@@ -3,10 +3,10 @@
  * the lab's token alone, so nothing that was made after the last word of a crashed process is missed:
  * processes by the lab's cgroup, namespaces, links and mounts by their names. It never goes by the names of processes.
  *
- * Arguments: token, folder of the lab, its cgroup, name and hardware address of its bridge. Repeating it is harmless.
+ * Arguments: token, folder of the lab, its cgroup, hardware address of its bridge. Repeating it is harmless.
  */
 export const TEARDOWN_SCRIPT = `set -u
-token=$1; folder=$2; cgroup=$3; bridge=$4; address=$5
+token=$1; folder=$2; cgroup=$3; address=$4
 if [ -d "$cgroup" ]; then
   tries=0
   while grep -q '^populated 1' "$cgroup/cgroup.events" 2>/dev/null && [ $tries -lt 200 ]; do
@@ -15,11 +15,12 @@ if [ -d "$cgroup" ]; then
 fi
 for namespace in /run/netns/plab-"$token"-*; do [ -e "$namespace" ] && ip netns delete "\${namespace##*/}"; done
 for link in /sys/class/net/pl"$token"*; do [ -e "$link" ] && ip link delete "\${link##*/}"; done
-if [ "$(cat "/sys/class/net/$bridge/address" 2>/dev/null)" = "$address" ]; then ip link delete "$bridge"; fi
+bridges() { grep -lx "$address" /sys/class/net/plab-*/address 2>/dev/null; }
+bridges | while read -r file; do file=\${file%/address}; ip link delete "\${file##*/}"; done
 mounts() { while read -r _ point _; do printf '%b\\n' "$point"; done < /proc/mounts | grep -F "$folder/hosts/" | sort -r; }
 mounts | while read -r point; do umount -l "$point"; done
 if [ -d "$cgroup" ]; then find "$cgroup" -depth -type d -exec rmdir {} +; fi
-[ ! -d "$cgroup" ] && [ -z "$(mounts)" ] && [ ! -e "/sys/class/net/$bridge/address" -o "$(cat "/sys/class/net/$bridge/address" 2>/dev/null)" != "$address" ]
+[ ! -d "$cgroup" ] && [ -z "$(mounts)" ] && [ -z "$(bridges)" ]
 `;
 
 /**
@@ -28,5 +29,5 @@ if [ -d "$cgroup" ]; then find "$cgroup" -depth -type d -exec rmdir {} +; fi
  */
 export const WARDEN_SCRIPT = `read -r word && [ "$word" = keep ] && exit 0
 ${TEARDOWN_SCRIPT} || exit 1
-rm -rf "$folder/hosts" "$folder/lab.json"
+rm -rf "$folder/hosts" "$folder/ssh" "$folder/services" "$folder/lab.json"
 `;
