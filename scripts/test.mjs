@@ -24,6 +24,8 @@ const TEST_PROGRAMS = {
   mmdebstrap: 'mmdebstrap',
   ip: 'iproute2',
   ssh: 'openssh-client',
+  // Certificates for an agent of Consul that answers by https.
+  openssl: 'openssl',
 };
 
 const temporary = mkdtempSync(join(tmpdir(), 'pipit-test-'));

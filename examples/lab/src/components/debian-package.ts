@@ -45,7 +45,7 @@ const downloadAndUnpack = async ({ name, suite, otherwise, signal }: DebianPacka
   } catch (cause) {
     const output = (cause as { stderr?: string }).stderr ?? '';
     throw new Error(
-      /404|does not have a Release file|Unable to locate|no installation candidate/i.test(output)
+      /404|does not have a Release file|Unable to locate|no installation candidate|has no candidate/i.test(output)
         ? `This machine's Debian mirror has no package ${name} for ${suite} (any more): ${otherwise}\n${output}`
         : `Could not download ${name} of ${suite} from this machine's Debian mirror:\n${output}`,
       { cause },
