@@ -20,6 +20,10 @@ const TEST_PROGRAMS = {
   gem: 'ruby',
   javac: 'openjdk-17-jdk-headless',
   java: 'openjdk-17-jdk-headless',
+  // FPM comes as a gem too; these are what it calls, and another day for it.
+  rpmbuild: 'rpm',
+  ar: 'binutils',
+  faketime: 'faketime',
   // The lab's hosts.
   mmdebstrap: 'mmdebstrap',
   ip: 'iproute2',

@@ -7,6 +7,7 @@ export { type ConsulCluster, type ConsulClusterOptions, startConsulCluster } fro
 export { type ConsulMemberOptions, joinConsul, type MemberService } from './components/consul-member.js';
 export { consulProgram } from './components/consul-program.js';
 export { type DebianPackageRequest, unpackDebianPackage } from './components/debian-package.js';
+export { FPM_VERSION, type FpmProgram, fpmProgram } from './components/fpm-program.js';
 export { freePort } from './components/free-port.js';
 export { type GitRepositoryOptions, type GitServer, type GitServerOptions, startGitServer } from './components/git-server.js';
 export type { GitDelivery, GitHook } from './components/git-webhook.js';
