@@ -15,7 +15,7 @@ const programs = ({ program }: Pick<FpmConfig, 'program'>, formats: readonly Fpm
 ];
 
 /** What a shell exits with for a program that it does not find (127) or may not run (126). */
-const NOT_RUN = [126, 127];
+export const NOT_RUN: readonly number[] = [126, 127];
 
 const tryProgram = async (run: () => Promise<RunResult>): Promise<RunResult | undefined> => {
   try {

@@ -12,7 +12,7 @@ import {
 } from '@pipit/plugin-kit';
 import { architecturesFor, type FpmFormat } from './architecture.js';
 import type { FpmConfig, FpmOptions } from './config.js';
-import { findFpm, gemEnvironment } from './find-fpm.js';
+import { findFpm, gemEnvironment, NOT_RUN } from './find-fpm.js';
 import { changelog, changelogFile, FPM_FOLDERS, fpmArguments, packageFile, postInstallFile } from './fpm-arguments.js';
 import { type PackageFields, packageFields } from './package-fields.js';
 import { readBack } from './read-back.js';
@@ -75,6 +75,13 @@ const makePackage = async ({ format, fields, contents, config, exclude }: Making
   );
   const made = await runConfined(op, ['test', '-s', packageFile(format)]);
   if (exitCode === 0 && made.exitCode === 0) return;
+  if (NOT_RUN.includes(exitCode))
+    throw new PluginError({
+      code: 'FPM_PROGRAM_MISSING',
+      message: `FPM (${config.program}) is installed, but cannot be run by the user or in the sandbox in which packages are made`,
+      hint: 'Install it where every user may read it, not in a home: as root, gem install --no-document fpm.',
+      recovery: 'stop',
+    });
   throw new PluginError({
     code: 'FPM_FAILED',
     message: `FPM exited ${exitCode} and made no ${format}: ${messagesOf(`${stdout}\n${stderr}`)}`,

@@ -1,5 +1,5 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Artifact, type PackageMetadata, type PackageRequest, PluginError, packageVersion, type Shell } from '@pipit/core';
 import { createSandbox } from '@pipit/plugin-kit';
 import {
@@ -187,7 +187,11 @@ describe('the FPM packager', () => {
   });
 
   it('works in the sandbox of this machine', async () => {
-    const sandbox = await createSandbox({ hidden: [], readable: [(await fpmProgram()).gemFolder] });
+    // The sandbox's user does not enter a home, where the cache is.
+    const gemFolder = join(await newFolder(), 'gems');
+    await run(['cp', '-a', '--', (await fpmProgram()).gemFolder, gemFolder]);
+    await run(['chmod', '0755', '--', dirname(gemFolder), gemFolder]);
+    const sandbox = await createSandbox({ hidden: [], readable: [gemFolder] });
     const through = (shell: Shell): Shell => ({
       ...shell,
       run: async (argv, { confined, ...rest } = {}) => {
@@ -199,7 +203,7 @@ describe('the FPM packager', () => {
       },
     });
     const source = await commitOf(files);
-    const confined = await make(source, { through });
+    const confined = await make(source, { through, config: { program: join(gemFolder, 'bin/fpm'), gemFolder } });
     expect(confined.artifacts).toEqual((await make(source)).artifacts);
   });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { labCacheFolder, withMachineLock } from './cache-folder.js';
@@ -32,6 +32,8 @@ export const fpmProgram = async (): Promise<FpmProgram> => {
     const work = await mkdtemp(join(cache, 'fpm-install-'));
     try {
       await execa('gem', ['install', '--no-document', '--install-dir', work, '--version', FPM_VERSION, 'fpm']);
+      // The sandbox's user runs it too.
+      await chmod(work, 0o755);
       // Renamed as the last act: nobody ever sees half an install.
       await rename(work, gemFolder);
     } finally {
