@@ -90,7 +90,7 @@ const launch = async (lab: LabRecord, host: HostRecord): Promise<number> => {
     const inNamespaces = ['unshare', '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
     const boot = ['sh', '-c', BOOT_SCRIPT, 'sh', hostRoot(lab, host), host.name];
     // The shell enters the cgroup itself: nothing of the host ever runs outside of it.
-    const enter = ['-c', 'echo 0 > "$1/cgroup.procs"; shift; exec "$@"', 'sh', cgroup, 'ip', 'netns', 'exec', hostNamespace(lab, host)];
+    const enter = ['-c', 'echo 0 > "$1/cgroup.procs" && shift && exec "$@"', 'sh', cgroup, 'ip', 'netns', 'exec', hostNamespace(lab, host)];
     const child = spawn('sh', [...enter, ...inNamespaces, ...boot], {
       stdio: ['ignore', console.fd, console.fd],
       detached: true,

@@ -25,9 +25,12 @@ if [ -d "$cgroup" ]; then find "$cgroup" -depth -type d -exec rmdir {} +; fi
 
 /**
  * Waits for its owner's end, seen as the end of its standard input, and takes the lab down then, however the owner ended. A line that says "keep"
- * dismisses it. Arguments: those of the teardown.
+ * dismisses it. Arguments: those of the teardown. It does it three times: a command that the owner had just begun may still make something.
  */
 export const WARDEN_SCRIPT = `read -r word && [ "$word" = keep ] && exit 0
-${TEARDOWN_SCRIPT} || exit 1
-rm -rf "$folder/hosts" "$folder/ssh" "$folder/services" "$folder/lab.json"
+teardown() {
+${TEARDOWN_SCRIPT}
+}
+teardown "$@"; sleep 1; teardown "$@"; sleep 1
+teardown "$@" && rm -rf "$folder/hosts" "$folder/ssh" "$folder/services" "$folder/lab.json"
 `;
