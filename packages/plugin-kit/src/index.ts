@@ -4,6 +4,7 @@ export { type IndexedPackage, parsePackagesIndexes, sameDebPlace, withoutPath } 
 export { type PublishedTree, treeInFolder, treeOverHttp } from './apt/published-tree.js';
 export { type ReadSuiteRequest, readSuite, type SuiteState, signatureBroken } from './apt/read-suite.js';
 export { PUBLISHED_SUITE, ringSuite } from './apt/ring-suite.js';
+export { endGpgAgent, ensureRepositoryKey, exportPublicKey, type RepositoryKey, type RepositoryKeyOptions } from './apt/signing-key.js';
 export {
   artifactMismatch,
   artifactMissing,

@@ -1,10 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { type Op, PluginError } from '@pipit/core';
-import { type PublishedTree, treeInFolder, treeOverHttp } from '@pipit/plugin-kit';
+import { endGpgAgent, ensureRepositoryKey, type PublishedTree, treeInFolder, treeOverHttp } from '@pipit/plugin-kit';
 import type { Aptly } from './aptly.js';
 import { createAptlyApi } from './aptly-api.js';
 import { createAptlyCommand } from './aptly-command.js';
-import { endAgent, ensureSigningKey } from './aptly-key.js';
 import type { AptlyConfig } from './config.js';
 
 /** aptly, ready to be used in one call. */
@@ -65,7 +64,7 @@ export const withAptly = async <T>(config: AptlyConfig, op: Op<'shell'>, work: (
   const configPath = await ensureRoot(root, op);
   const isOwnKey = config.key === 'create';
   try {
-    const key = await ensureSigningKey({
+    const key = await ensureRepositoryKey({
       shell,
       root,
       key: config.key,
@@ -78,6 +77,6 @@ export const withAptly = async <T>(config: AptlyConfig, op: Op<'shell'>, work: (
     });
   } finally {
     // A cancelled call's shell runs nothing more; the next call ends the agent.
-    if (isOwnKey && !signal.aborted) await endAgent(shell, `${root}/gnupg`);
+    if (isOwnKey && !signal.aborted) await endGpgAgent(shell, `${root}/gnupg`);
   }
 };

@@ -6,6 +6,8 @@ export interface KnownSuites {
   readonly suites: readonly string[];
   /** Armoured public keys. */
   readonly keys: readonly string[];
+  /** Where hosts reach them, where the place alone knows it. */
+  readonly url?: string;
 }
 
 export interface SuiteMemory {
@@ -31,7 +33,11 @@ export const createSuiteMemory = (folder: string): SuiteMemory => {
         isTexts(value.suites) &&
         isTexts(value.keys)
       )
-        return { suites: value.suites, keys: value.keys };
+        return {
+          suites: value.suites,
+          keys: value.keys,
+          ...('url' in value && typeof value.url === 'string' ? { url: value.url } : {}),
+        };
     } catch {
       // A half-written file: what it held is told again by the next call.
     }
@@ -39,9 +45,14 @@ export const createSuiteMemory = (folder: string): SuiteMemory => {
   };
   return {
     read,
-    async remember({ suites, keys }) {
+    async remember({ suites, keys, url }) {
       const before = await read();
-      const after = { suites: [...new Set([...before.suites, ...suites])].sort(), keys: keys.length > 0 ? keys : before.keys };
+      const address = url ?? before.url;
+      const after = {
+        suites: [...new Set([...before.suites, ...suites])].sort(),
+        keys: keys.length > 0 ? keys : before.keys,
+        ...(address === undefined ? {} : { url: address }),
+      };
       if (JSON.stringify(after) === JSON.stringify(before)) return;
       await writeFile(`${path}.new`, JSON.stringify(after), { mode: 0o600 });
       await rename(`${path}.new`, path);
