@@ -24,6 +24,8 @@ const TEST_PROGRAMS = {
   rpmbuild: 'rpm',
   ar: 'binutils',
   faketime: 'faketime',
+  // The example of a program as a plugin.
+  python3: 'python3',
   // The lab's hosts.
   mmdebstrap: 'mmdebstrap',
   ip: 'iproute2',

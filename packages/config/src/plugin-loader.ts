@@ -45,9 +45,47 @@ const locatePlugin = (uses: string, folders: readonly string[]): string => {
   });
 };
 
+/** A program as a plugin: `exec:` and its path. */
+const PROGRAM_PREFIX = 'exec:';
+
+/** What makes plugins of programs; found as any plugin is. */
+const PROGRAM_PLUGIN = '@pipit/plugin-exec';
+
+const importModule = async (file: string, uses: string): Promise<unknown> => {
+  try {
+    // A built-in module of Node resolves to its bare name.
+    return await import(/* @vite-ignore */ isAbsolute(file) ? pathToFileURL(file).href : file);
+  } catch (cause) {
+    throw new PluginError({
+      code: 'PLUGIN_LOAD_FAILED',
+      message: `Plugin ${JSON.stringify(uses)} failed while it was loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      hint: `Its file is ${file}.`,
+      recovery: 'stop',
+      cause,
+    });
+  }
+};
+
+const exportMissing = (uses: string, name: string, hint: string): PluginError =>
+  new PluginError({
+    code: 'PLUGIN_EXPORT_MISSING',
+    message: `${JSON.stringify(uses)} has no export named "${name}"`,
+    hint,
+    recovery: 'stop',
+  });
+
+const loadProgram = async (uses: string, fromFolder: string, folders: readonly string[]): Promise<AnyPlugin> => {
+  const module = await importModule(locatePlugin(PROGRAM_PLUGIN, folders), PROGRAM_PLUGIN);
+  if (!isMapping(module) || typeof module.createProgramPlugin !== 'function')
+    throw exportMissing(PROGRAM_PLUGIN, 'createProgramPlugin', `Update it: npm install ${PROGRAM_PLUGIN}@latest`);
+  const path = resolve(fromFolder, uses.slice(PROGRAM_PREFIX.length));
+  return parsePlugin(await module.createProgramPlugin(path), uses);
+};
+
 /**
  * Loads plugins by name: from the config file's folder, then from pipit's own installation. A path (`./my-plugin.js`) is looked for
- * in the config file's folder only. The module's export named `plugin` is taken, and looked at by {@link parsePlugin}.
+ * in the config file's folder only. The module's export named `plugin` is taken, and looked at by {@link parsePlugin}. `exec:./my-ci` names a
+ * program, from that folder too, which `@pipit/plugin-exec` makes a plugin.
  *
  * @throws PluginError (stop) `PLUGIN_NOT_FOUND`, `PLUGIN_NOT_RESOLVABLE`, `PLUGIN_LOAD_FAILED`, `PLUGIN_EXPORT_MISSING`,
  * `PLUGIN_MALFORMED`, `PLUGIN_KIND_VERSION`
@@ -55,26 +93,10 @@ const locatePlugin = (uses: string, folders: readonly string[]): string => {
 export const createPluginLoader =
   ({ installationFolder }: { readonly installationFolder: string }): LoadPlugin =>
   async (uses, fromFolder) => {
+    if (uses.startsWith(PROGRAM_PREFIX)) return loadProgram(uses, fromFolder, [fromFolder, installationFolder]);
     const file = locatePlugin(uses, isPath(uses) ? [fromFolder] : [fromFolder, installationFolder]);
-    let module: unknown;
-    try {
-      // A built-in module of Node resolves to its bare name.
-      module = await import(/* @vite-ignore */ isAbsolute(file) ? pathToFileURL(file).href : file);
-    } catch (cause) {
-      throw new PluginError({
-        code: 'PLUGIN_LOAD_FAILED',
-        message: `Plugin ${JSON.stringify(uses)} failed while it was loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
-        hint: `Its file is ${file}.`,
-        recovery: 'stop',
-        cause,
-      });
-    }
+    const module = await importModule(file, uses);
     if (!isMapping(module) || module.plugin === undefined)
-      throw new PluginError({
-        code: 'PLUGIN_EXPORT_MISSING',
-        message: `${JSON.stringify(uses)} has no export named "plugin"`,
-        hint: "A plugin's module says `export const plugin = definePlugin({ ... })`.",
-        recovery: 'stop',
-      });
+      throw exportMissing(uses, 'plugin', "A plugin's module says `export const plugin = definePlugin({ ... })`.");
     return parsePlugin(module.plugin, uses);
   };

@@ -36,5 +36,6 @@ export { normalisePackageRoot } from './package-root/normalise-root.js';
 export { type PackageContents, readPackageContents } from './package-root/package-contents.js';
 export { PACKAGE_FOLDERS } from './package-root/package-folders.js';
 export { placePackageFile, runConfined, runPackaging } from './package-root/run-packaging.js';
+export { writeOutputs } from './package-root/write-outputs.js';
 export { createRedactor, type RedactingStream, type Redactor } from './redaction/create-redactor.js';
 export { createSandbox, DEFAULT_SANDBOX_USER, type SandboxOptions, type SandboxUser } from './sandbox/create-sandbox.js';
