@@ -33,8 +33,6 @@ export const LAYERS = {
 
 export type LayerName = keyof typeof LAYERS;
 
-export const isLayerName = (name: string): name is LayerName => Object.hasOwn(LAYERS, name);
-
 /** Installs in an overlay over the base, in mounts of its own. policy-rc.d: no daemon starts while it is built. */
 const INSTALL = `set -eu
 root=$1; upper=$2; work=$3; lower=$4; bundle=$5; shift 5
