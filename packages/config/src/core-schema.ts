@@ -140,7 +140,7 @@ export const coreConfigSchema = z.strictObject({
     .record(
       name,
       z.strictObject({
-        uses: text().describe('A package, or a path that begins with "./".'),
+        uses: text().describe('A package, a path that begins with "./", or a program: exec:./my-ci.'),
         with: z.record(z.string(), z.unknown()).optional().describe("The plugin's config."),
       }),
     )

@@ -1,4 +1,5 @@
 import {
+  createSecret,
   parseAppName,
   parseCommitSha,
   parseDigest,
@@ -47,8 +48,8 @@ const change = z.strictObject({
 });
 const ring = z.strictObject({ app: parsed(parseAppName), role: parsed(parseRoleName), ring: parsed(parseRingName) });
 
-const password = z.strictObject({ username: z.string(), password: z.string() });
-const privateKey = z.strictObject({ privateKey: text, knownHosts: text });
+const password = z.strictObject({ username: z.string(), password: text.transform(createSecret) });
+const privateKey = z.strictObject({ privateKey: text.transform(createSecret), knownHosts: text });
 const credentials = z.union([password, privateKey]);
 
 const source = { uris: z.array(text).min(1), suite: text, components: z.array(text), keys: z.array(text) };

@@ -179,6 +179,14 @@ const isRunning = async (pid: number): Promise<boolean> => {
   return status !== '' && !/^State:\s*Z/m.test(status);
 };
 
+it('keeps the credentials that a program answers as secrets', async () => {
+  const trigger = { kinds: { trigger: { version: 1, methods: ['access'] } } };
+  const { instance } = await setUp(described(trigger, `answer({ username: 'git', password: 'pa55word' })`));
+  const access = await instance.trigger?.access?.({ id: '1', name: 'acme/web', url: 'https://example.org/web' }, createTestCall());
+  expect(JSON.stringify(access)).toBe('{"username":"git","password":"[secret]"}');
+  expect(access !== undefined && 'password' in access && access.password.reveal()).toBe('pa55word');
+});
+
 describe('files of a call', () => {
   const packager = { kinds: { packager: { version: 1, methods: ['package'], formats: ['deb'] } } };
 

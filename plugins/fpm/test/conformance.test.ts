@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packageVersion } from '@pipit/core';
 import { createTemporaryFolder, createTestOp, createTestShell, createTestSource, testPackager, testPlugin } from '@pipit/plugin-testing';
-import { vi } from 'vitest';
-import type { FpmOptions } from '../src/config.js';
+import { expect, it, vi } from 'vitest';
+import { config, type FpmOptions, options } from '../src/config.js';
 import { plugin } from '../src/index.js';
 import { createPackager, files, requestFor } from './package-requests.js';
 
@@ -46,4 +46,13 @@ testPackager<FpmOptions>('plugin-fpm', {
       },
     };
   },
+});
+
+it('has a README whose tables list what the schema takes', async () => {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const tables = [...readme.matchAll(/^\| field \|[\s\S]*?\n\n/gm)].map(([table]) => table).join('');
+  expect([...tables.matchAll(/^\| `(\w+)` /gm)].map(([, field]) => field)).toEqual([
+    ...Object.keys(config.shape),
+    ...Object.keys(options.shape),
+  ]);
 });
