@@ -25,8 +25,19 @@ export { readDetachedLog } from './detached/read-detached-log.js';
 export { DEFAULT_MAX_TASK_OUTPUT_BYTES, type DetachedOptions, startDetached } from './detached/start-detached.js';
 export { stopDetached } from './detached/stop-detached.js';
 export { type GitOptions, runGit } from './git/run-git.js';
+export { type HostLaunch, parseHostLaunch, renderHostTry } from './host-script/host-launch.js';
+export { HOST_LAUNCH } from './host-script/host-launch-text.js';
+export { type HostLook, type HostPackage, parseHostLook } from './host-script/host-look.js';
+export { HOST_LOOK } from './host-script/host-look-text.js';
 export { brokenHostOutcome, type HostFailure, type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-script/host-outcome.js';
-export { type HostInstall, type HostScriptPaths, hostScriptEnvironment, hostScriptPaths } from './host-script/host-script-environment.js';
+export {
+  type HostInstall,
+  type HostScriptPaths,
+  healthCheckEnvironment,
+  hostScriptEnvironment,
+  hostScriptPaths,
+  hostTryId,
+} from './host-script/host-script-environment.js';
 export { HOST_SCRIPT } from './host-script/host-script-text.js';
 export { abortFailure, connectionFailure, timeoutFailure } from './http/http-failure.js';
 export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';

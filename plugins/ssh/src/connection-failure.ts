@@ -101,6 +101,21 @@ const BROKEN: Rule['error'] = {
   hint: 'The login shell of that user must be a POSIX shell that runs what it is given, and print nothing by itself.',
 };
 
+/** Codes of hosts that were spoken with, but could not be told anything. */
+const SPOKEN_WITH: ReadonlySet<string> = new Set(['SSH_SUDO_REFUSED', 'SSH_ROOT_REFUSED', 'SSH_SHELL_BROKEN']);
+
+/** Whether an error says something of a host that does answer. */
+export const isSpokenWith = (code: string): boolean => SPOKEN_WITH.has(code);
+
+/** A failure of a connection again, without ssh's words of that time; undefined for a code that is none. */
+export const describeConnectionFailure = (
+  code: string,
+  address: string,
+): { readonly message: string; readonly hint: string } | undefined => {
+  const error = [...RULES.map((rule) => rule.error), BROKEN].find((each) => each.code === code);
+  return error === undefined ? undefined : { message: `${address} ${error.fact}`, hint: error.hint };
+};
+
 /** ssh's own words for the message: the last line that is no decoration, in plain characters. */
 export const lastWords = (said: string): string =>
   said

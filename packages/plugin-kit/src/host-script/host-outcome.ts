@@ -6,11 +6,15 @@ export type HostOutcome =
       /** `unchanged`: the same bytes stood there already. */
       readonly state: 'installed' | 'unchanged';
       readonly installed: Required<Receipt>;
+      /** The health check's answer, where one was asked for; `why` when it is bad. */
+      readonly health?: { readonly healthy: true } | { readonly healthy: false; readonly why: string };
     }
   | {
       /** `refused`: the host would not; nothing was tried. */
       readonly state: 'failed' | 'refused';
       readonly error: HostFailure;
+      /** What stood on the host then. */
+      readonly present?: Receipt;
     };
 
 export interface HostFailure {
@@ -22,6 +26,10 @@ export interface HostFailure {
 /** What the script reports, with what to do about it. The script says the code and the message. */
 const FAILURES: readonly { readonly code: string; readonly hint: string }[] = [
   { code: 'HOST_BUSY', hint: 'Wait until it ended, then retry. `ps` on the host shows what holds the lock.' },
+  {
+    code: 'HOST_CLOCK_WRONG',
+    hint: 'Set the clock of the host (`timedatectl set-ntp true`), then retry: signatures and receipts go by it.',
+  },
   {
     code: 'HOST_SEQUENCE_OLDER',
     hint: 'A newer rollout reached this host. If the database was restored from a backup, reconcile before rolling out again.',
@@ -82,6 +90,21 @@ const receiptIn = (fields: Readonly<Record<string, unknown>>): Required<Receipt>
   }
 };
 
+/** What stood on the host when a try failed: a version, with digest and sequence where the host's receipt spoke of it. */
+const presentIn = (fields: unknown): Receipt | undefined => {
+  if (typeof fields !== 'object' || fields === null || !('version' in fields) || typeof fields.version !== 'string') return undefined;
+  try {
+    return receiptIn({ ...fields }) ?? { version: parsePackageVersion(fields.version) };
+  } catch {
+    return undefined;
+  }
+};
+
+const healthIn = ({ healthy, health }: Readonly<Record<string, unknown>>): Pick<HostOutcome & { state: 'installed' }, 'health'> => {
+  if (healthy === true) return { health: { healthy } };
+  return healthy === false ? { health: { healthy, why: typeof health === 'string' ? health : '' } } : {};
+};
+
 /** The receipt that the host script keeps, or undefined when the text is none (a host's file is never trusted to be whole). */
 export const parseHostReceipt = (text: string): Required<Receipt> | undefined => {
   const fields = objectOf(text);
@@ -94,12 +117,14 @@ export const parseHostOutcome = (text: string): HostOutcome => {
   const state = fields?.state;
   if (fields !== undefined && (state === 'installed' || state === 'unchanged')) {
     const installed = receiptIn(fields);
-    if (installed !== undefined) return { state, installed };
+    if (installed !== undefined) return { state, installed, ...healthIn(fields) };
   }
   if (fields !== undefined && (state === 'failed' || state === 'refused')) {
     const known = FAILURES.find((failure) => failure.code === fields.code);
     const message = fields.message;
-    if (known !== undefined && typeof message === 'string') return { state, error: { code: known.code, message, hint: known.hint } };
+    const present = presentIn(fields.present);
+    if (known !== undefined && typeof message === 'string')
+      return { state, error: { code: known.code, message, hint: known.hint }, ...(present === undefined ? {} : { present }) };
   }
   return { state: 'failed', error: brokenHostOutcome(JSON.stringify(text.slice(0, 200))) };
 };

@@ -1,5 +1,9 @@
+import { CHECK_FUNCTIONS } from './host-check-text.js';
+import { DEB_FUNCTIONS } from './host-script-deb.js';
+import { RPM_FUNCTIONS } from './host-script-rpm.js';
+
 /**
- * Installs one deb on one host: POSIX sh, the same text for a host that is a folder of this machine and for a real one.
+ * Installs one package on one host: POSIX sh, the same text for a host that is a folder of this machine and for a real one.
  *
  * All values come as environment (see `hostScriptEnvironment`), none is ever part of the text. It is long because it has to be one file
  * that can be copied to a host; its functions stand in the order in which the steps happen.
@@ -19,14 +23,14 @@ root=$PIPIT_ROOT
 state=$root/var/lib/pipit/$PIPIT_PACKAGE
 outcome=$state/outcomes/$PIPIT_ID.json
 log=$state/outcomes/$PIPIT_ID.log
-list=$root/etc/apt/sources.list.d/pipit-$PIPIT_APP.list
 work=$state/work-$PIPIT_ID
 locked=no
+health=
 export work
 started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
 mkdir -p "$state/outcomes" || exit 70
-exec >>"$log" 2>&1
+exec >>"$log" 2>&1 </dev/null
 
 # --- what is written, whole or not at all ---------------------------------------------------------------------------------------------
 
@@ -39,15 +43,27 @@ json_text() {
   printf '%s' "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'
 }
 
+# What stands on the host when it did not end well, with the receipt where that speaks of it.
+present() {
+  version=$(installed_version)
+  [ -n "$version" ] || return 0
+  if [ "$(field "$state/receipt.json" version)" = "$version" ]; then
+    printf ',"present":{"version":"%s","digest":"%s","sequence":%s}' "$version" "$(field "$state/receipt.json" digest)" "$(field "$state/receipt.json" sequence)"
+  else
+    printf ',"present":{"version":"%s"}' "$version"
+  fi
+}
+
 # conclude STATE CODE MESSAGE
 conclude() {
-  printf '{"key":"%s","state":"%s","code":"%s","message":"%s","version":"%s","digest":"%s","sequence":%s,"startedAt":"%s","endedAt":"%s"}\n' \
+  case $1 in installed | unchanged) more=$health ;; *) more=$(present) ;; esac
+  printf '{"key":"%s","state":"%s","code":"%s","message":"%s","version":"%s","digest":"%s","sequence":%s,"startedAt":"%s","endedAt":"%s"%s}\n' \
     "$PIPIT_KEY" "$1" "$2" "$(json_text "$3")" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" \
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" | write_whole "$outcome"
+    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$more" | write_whole "$outcome"
   echo "pipit: $1 $2 $3"
   [ "$locked" = yes ] && rm -rf -- "$work"
-  # Only the newest hundred tries are kept (two files each); their names are hexadecimal.
-  (cd "$state/outcomes" && ls -t | tail -n +201 | while IFS= read -r old; do rm -f -- "$old"; done)
+  # Only the newest hundred tries are kept (two files each, or three); their names are hexadecimal.
+  (cd "$state/outcomes" && ls -t | tail -n +301 | while IFS= read -r old; do rm -f -- "$old"; done)
   case $1 in installed | unchanged) exit 0 ;; *) exit 1 ;; esac
 }
 
@@ -55,55 +71,25 @@ field() { # field FILE NAME: of a JSON file that this script wrote
   [ -f "$1" ] && sed -n 's/.*"'"$2"'":"\{0,1\}\([^",}]*\).*/\1/p' "$1"
 }
 
-# --- the package manager, here or in a folder -----------------------------------------------------------------------------------------
-
-apt() {
-  if [ -n "$root" ]; then
-    # Dir is said in a file too, so that not this machine's apt.conf.d is read but the host's.
-    APT_CONFIG=$work/apt.conf $as_root apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" -o Dir::Bin::methods=/usr/lib/apt/methods \
-      -o Dir::Bin::dpkg=/usr/bin/dpkg -o Dir::Bin::apt-key=/usr/bin/apt-key -o DPkg::Options::=--root="$root" \
-      -o DPkg::Options::=--force-not-root -o DPkg::Options::=--force-script-chrootless -o APT::Sandbox::User=root \
-      -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@" 9>&-
-  else
-    apt-get -q -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@" 9>&-
-  fi
-}
-
-run_dpkg() {
-  if [ -n "$root" ]; then
-    $as_root dpkg --root="$root" --force-not-root --force-script-chrootless --force-confold --force-confdef "$@" 9>&-
-  else
-    dpkg --force-confold --force-confdef "$@" 9>&-
-  fi
-}
-
-query() { dpkg-query --admindir="$root/var/lib/dpkg" -W -f="$1" "$PIPIT_PACKAGE" 2>/dev/null; }
-
-installed_version() {
-  case $(query '$''{db:Status-Status}') in installed | triggers-*) query '$''{Version}' ;; esac
-}
-
 digest_of() { echo "sha256:$(sha256sum <"$1" | cut -d' ' -f1)"; }
 
-# --- the steps -------------------------------------------------------------------------------------------------------------------------
+# --- the package manager: each step by its name in the functions below -----------------------------------------------------------------
 
-# In a user namespace without uid 0 a change of owner to root is not refused but invalid, which dpkg's force-not-root does not forgive:
-# there the package manager gets a namespace of its own, in which this user is root.
-choose_user() {
-  as_root=
-  [ -n "$root" ] || return 0
-  : >"$work/probe"
-  case $(chown 0:0 "$work/probe" 2>&1) in *'Invalid argument'*) as_root='unshare --map-root-user --' ;; esac
-}
+installed_version() { "$PIPIT_FORMAT"_installed_version; }
+${DEB_FUNCTIONS}
+${RPM_FUNCTIONS}
+${CHECK_FUNCTIONS}
+# --- the steps -------------------------------------------------------------------------------------------------------------------------
 
 take_lock() {
   exec 9>"$state/../lock"
   flock -w "$PIPIT_LOCK_WAIT_SECONDS" 9 || conclude failed HOST_BUSY "Another install has been at work on this host for over $PIPIT_LOCK_WAIT_SECONDS s"
+  locked=yes
 }
 
 finish_if_done() {
   [ "$(field "$state/receipt.json" key)" = "$PIPIT_KEY" ] && [ "$(installed_version)" = "$PIPIT_VERSION" ] &&
-    [ "$(field "$state/receipt.json" digest)" = "$PIPIT_DIGEST" ] && conclude unchanged '' ''
+    [ "$(field "$state/receipt.json" digest)" = "$PIPIT_DIGEST" ] && end_well unchanged
 }
 
 refuse_older() {
@@ -127,100 +113,21 @@ stamp_intent() {
     "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" | write_whole "$state/intent.json"
 }
 
-preflight() {
-  if [ "$(query '$''{db:Status-Want}')" = hold ]; then
-    conclude refused HOST_PACKAGE_HELD "$PIPIT_PACKAGE is on hold on this host"
-  fi
-
-  journal=$(ls -A "$root/var/lib/dpkg/updates" 2>/dev/null | grep -c '^[0-9]*$')
-  broken=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} $''{Package}\n' 2>/dev/null |
-    grep -E '^(half-installed|unpacked|half-configured) ' | cut -d' ' -f2 | tr '\n' ' ')
-  if [ "$journal" -gt 0 ] || [ -n "$broken" ]; then
-    if [ "$ours" = no ]; then
-      conclude failed HOST_PACKAGE_MANAGER_INTERRUPTED "dpkg was interrupted on this host, and not in an install of pipit's. Unfinished: $broken"
-    fi
-    # Configures what can be; what can't is replaced by the install below, or makes that fail with its own words.
-    echo "pipit: finishing an interrupted install of $(field "$state/intent.json" version)"
-    waited=0
-    until run_dpkg --configure -a >"$work/configure" 2>&1; do
-      cat "$work/configure"
-      # An orphan of the interrupted install may still be at work.
-      grep -q 'locked by another process' "$work/configure" || break
-      [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 60 s"
-      waited=$((waited + 1))
-      sleep 1
-    done
-  fi
-
-  if [ -n "$PIPIT_SIZE" ]; then
-    needed=$((PIPIT_SIZE * 2 / 1024 + 1))
-    free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
-    if [ "$free" -lt "$needed" ]; then
-      conclude failed HOST_DISK_FULL "$free KiB are free on this host; $PIPIT_PACKAGE needs $needed KiB (twice its size)"
-    fi
+check_clock() {
+  [ -n "$PIPIT_NOW" ] || return 0
+  skew=$(($(date +%s) - PIPIT_NOW))
+  [ "$skew" -lt 0 ] && skew=$((-skew))
+  if [ "$skew" -gt 300 ]; then
+    conclude failed HOST_CLOCK_WRONG "The clock of this host is $skew s away from pipit's: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
   fi
 }
 
-write_source() {
-  mkdir -p "$root/etc/apt/sources.list.d" "$root/etc/apt/keyrings"
-  # A file for each key: apt reads only the first block of an armoured file.
-  printf '%s\n' "$PIPIT_KEYS" | awk '/^-----BEGIN PGP/ { n++ } n { print > (ENVIRON["work"] "/keys/" n ".asc") }'
-  for key in "$work"/keys/*.asc; do
-    number=$(basename "$key" .asc)
-    write_whole "$root/etc/apt/keyrings/pipit-$PIPIT_APP-$number.asc" <"$key"
-  done
-  printf '%s\n' "$PIPIT_SOURCE" | write_whole "$list"
-}
-
-update_source() {
-  waited=0
-  until apt update -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=false \
-    --error-on=any >"$work/update" 2>&1; do
-    cat "$work/update"
-    # apt-get waits for dpkg's lock, but not for the lock of its lists.
-    grep -q 'Could not get lock' "$work/update" ||
-      conclude failed HOST_UPDATE_FAILED "apt-get update of $list failed: $(grep '^[EW]:' "$work/update" | tail -n 1)"
-    [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 60 s"
-    waited=$((waited + 1))
-    sleep 1
-  done
-}
-
-# What the repository gives now, when apt has refused it: for the message only, nothing of it is installed.
-found_digest() {
-  received=$(sed -n '/Hashes of received file/,$ s/.*SHA256:\([0-9a-f]\{64\}\).*/\1/p' "$work/download" | head -n 1)
-  if [ -n "$received" ]; then
-    echo "sha256:$received"
-    return
-  fi
-  address=$(apt download --print-uris "$PIPIT_PACKAGE=$PIPIT_VERSION" 2>/dev/null | sed -n "s/^'\([^']*\)'.*/\1/p" | tail -n 1)
-  case $address in
-    file:*)
-      path=$(printf '%s' "$address" | sed 's,^file:/*,/,; s/%20/ /g; s/%2b/+/gI; s/%7e/~/gI')
-      [ -f "$path" ] && digest_of "$path" && return
-      ;;
-    http*)
-      /usr/lib/apt/apt-helper download-file "$address" "$work/found" >/dev/null 2>&1 9>&- && digest_of "$work/found" && return
-      ;;
-  esac
-  echo 'unreadable bytes'
-}
-
-download() {
-  # Only our source is read, so that the version cannot come from elsewhere; the file goes to a folder of ours, whatever the source's scheme.
-  (cd "$work/file" && apt download -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=/dev/null \
-    "$PIPIT_PACKAGE=$PIPIT_VERSION") >"$work/download" 2>&1
-  status=$?
-  cat "$work/download"
-  file=$(find "$work/file" -name '*.deb' -type f | head -n 1)
-  if [ "$status" -ne 0 ] || [ -z "$file" ]; then
-    if grep -Eq 'Hash Sum mismatch|unexpected size' "$work/download"; then
-      conclude failed HOST_DIGEST_MISMATCH "The rollout expects $PIPIT_DIGEST of $PIPIT_PACKAGE $PIPIT_VERSION, the repository gives $(found_digest) (and its own index says otherwise). Nothing was installed"
-    fi
-    if grep -Eq "Version '.*' for '.*' was not found|Unable to locate package|Can't find a source|No packages found|Can't select candidate version" "$work/download"; then
-      conclude failed HOST_VERSION_NOT_OFFERED "The source of this host's ring has no $PIPIT_PACKAGE $PIPIT_VERSION"
-    fi
-    conclude failed HOST_DOWNLOAD_FAILED "$PIPIT_PACKAGE $PIPIT_VERSION could not be downloaded: $(grep '^E:' "$work/download" | tail -n 1)"
+check_space() {
+  [ -n "$PIPIT_SIZE" ] || return 0
+  needed=$((PIPIT_SIZE * 2 / 1024 + 1))
+  free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
+  if [ "$free" -lt "$needed" ]; then
+    conclude failed HOST_DISK_FULL "$free KiB are free on this host; $PIPIT_PACKAGE needs $needed KiB (twice its size)"
   fi
 }
 
@@ -231,21 +138,11 @@ check_digest() {
   fi
 }
 
-install_file() {
-  # Our own source is left out here: with it apt may take the repository's copy of this version instead of the file that was checked.
-  mkdir -p "$work/sources.d"
-  for other in "$root"/etc/apt/sources.list.d/*; do
-    [ -e "$other" ] && [ "$other" != "$list" ] && ln -s "$other" "$work/sources.d/"
+show_services() { # for the log, when something is wrong with them
+  [ "$PIPIT_RESTART" = systemd ] || return 0
+  for service in $PIPIT_SERVICES; do
+    systemctl status --no-pager --lines=20 -- "$service" 2>&1
   done
-  apt install --yes --allow-downgrades --reinstall --no-install-recommends --no-remove \
-    -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef -o Dir::Etc::sourceparts="$work/sources.d" "$file" >"$work/install" 2>&1
-  status=$?
-  cat "$work/install"
-  if [ "$status" -ne 0 ] || [ "$(installed_version)" != "$PIPIT_VERSION" ]; then
-    grep -q 'Could not get lock' "$work/install" && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 30 s"
-    reason=$(grep -E '^(dpkg: error|E:| installed .* script)|returned error exit status' "$work/install" | grep -v 'Sub-process' | tail -n 2 | tr '\n' ' ')
-    conclude failed HOST_INSTALL_FAILED "apt-get could not install $PIPIT_PACKAGE $PIPIT_VERSION (exit $status): $reason"
-  fi
 }
 
 restart_services() {
@@ -253,9 +150,40 @@ restart_services() {
   [ -n "$PIPIT_SERVICES" ] || return 0
   systemctl daemon-reload 9>&-
   for service in $PIPIT_SERVICES; do
-    systemctl restart -- "$service" 9>&- ||
+    if ! systemctl restart -- "$service" 9>&-; then
+      show_services
       conclude failed HOST_SERVICE_NOT_RESTARTED "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $service did not start"
+    fi
   done
+  # A service of a simple type counts as started before it has done anything.
+  sleep 1
+  for service in $PIPIT_SERVICES; do
+    if ! systemctl is-active --quiet -- "$service"; then
+      show_services
+      conclude failed HOST_SERVICE_NOT_RESTARTED "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $service ended at once ($(systemctl is-active -- "$service"))"
+    fi
+  done
+}
+
+# The lock is let go first: another install need not wait for a service that does not become healthy.
+check_health() {
+  [ "$PIPIT_CHECK" != none ] || return 0
+  exec 9>&-
+  until_second=$(($(date +%s) + $PIPIT_CHECK_WITHIN_SECONDS))
+  until why=$(check_once); do
+    if [ "$(date +%s)" -ge "$until_second" ]; then
+      show_services
+      health=$(printf ',"healthy":false,"health":"%s"' "$(json_text "$why")")
+      return 0
+    fi
+    sleep 0.5
+  done
+  health=',"healthy":true'
+}
+
+end_well() {
+  check_health
+  conclude "$1" '' ''
 }
 
 write_receipt() {
@@ -267,25 +195,28 @@ take_lock
 rm -rf -- "$state"/work-* && mkdir -p "$work/file" "$work/keys" || conclude failed HOST_DISK_FULL "The folder $work cannot be written"
 rm -f -- "$state"/*.new.* "$state"/outcomes/*.new.*
 printf 'Dir "%s/";\n' "$root" >"$work/apt.conf"
-choose_user
+"$PIPIT_FORMAT"_choose_user
 finish_if_done
 refuse_older
 read_ours
-preflight
+check_clock
+check_space
+"$PIPIT_FORMAT"_preflight
 stamp_intent
-write_source
+"$PIPIT_FORMAT"_write_source
 if [ "$ours" = no ] && [ "$(installed_version)" = "$PIPIT_VERSION" ] && [ "$(field "$state/receipt.json" digest)" = "$PIPIT_DIGEST" ] &&
   [ "$(field "$state/receipt.json" version)" = "$PIPIT_VERSION" ]; then
   # The same bytes stand here already, by an earlier rollout's receipt: only the sequence is new.
   restart_services
   write_receipt
-  conclude unchanged '' ''
+  end_well unchanged
 fi
-update_source
-download
+before=$(installed_version)
+"$PIPIT_FORMAT"_update_source
+"$PIPIT_FORMAT"_download
 check_digest
-install_file
+"$PIPIT_FORMAT"_install_file
 restart_services
 write_receipt
-conclude installed '' ''
+end_well installed
 `;

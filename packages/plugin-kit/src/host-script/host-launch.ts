@@ -1,0 +1,25 @@
+import { type Labels, PluginError } from '@pipit/core';
+import { quoteForShell } from '../command/quote-for-shell.js';
+import { HOST_SCRIPT } from './host-script-text.js';
+
+/** What `HOST_LAUNCH` said. `full`: the host cannot keep the try, because its disk is full or cannot be written. */
+export type HostLaunch = { readonly state: 'started' | 'running' | 'ended'; readonly tries: number } | { readonly state: 'full' };
+
+/** A try as it is kept on the host: its values, quoted, then the script's text that never varies. */
+export const renderHostTry = (environment: Labels): string => {
+  const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoteForShell([value])}`);
+  return `${lines.join('\n')}\n${HOST_SCRIPT}`;
+};
+
+/** @throws PluginError `HOST_LOOK_BROKEN` (reconcile) when it said something else */
+export const parseHostLaunch = (text: string): HostLaunch => {
+  const [, state, tries] = /^launch (started|running|ended|full)(?: (\d+))?\n$/.exec(text) ?? [];
+  if (state === 'full') return { state };
+  if ((state === 'started' || state === 'running' || state === 'ended') && tries !== undefined) return { state, tries: Number(tries) };
+  throw new PluginError({
+    code: 'HOST_LOOK_BROKEN',
+    message: `A host was told to install, and said something that cannot be read: ${JSON.stringify(text.slice(0, 200))}`,
+    hint: 'Look whether flock and systemd-run (or setsid) work on the host.',
+    recovery: 'reconcile',
+  });
+};

@@ -1,0 +1,69 @@
+import { CHECK_FUNCTIONS } from './host-check-text.js';
+
+/**
+ * Looks at a host in one round trip: POSIX sh, by root, changes nothing. Told by environment: `PIPIT_PACKAGES`, `PIPIT_FORMAT`, `PIPIT_ID` and
+ * `PIPIT_WAIT_SECONDS` for a try (its end is waited for so long) or nothing, and what `healthCheckEnvironment` gives. See `parseHostLook`.
+ */
+export const HOST_LOOK = String.raw`
+set -u
+export LC_ALL=C.UTF-8
+root=/var/lib/pipit
+tell() { printf '%s\n' "$*"; }
+${CHECK_FUNCTIONS}
+one_line() { tr -d '\n' <"$1"; }
+
+look_at_try() {
+  base=
+  for package in $PIPIT_PACKAGES; do [ -e "$root/$package/outcomes/$PIPIT_ID.run" ] && base=$root/$package/outcomes/$PIPIT_ID; done
+  if [ -z "$base" ]; then tell 'try none 0'; return; fi
+  tries=$(wc -l <"$base.run")
+  # Whoever is at work holds this lock, until it ended.
+  if [ ! -f "$base.json" ] && ! flock --wait "$PIPIT_WAIT_SECONDS" "$base.run" true; then tell "try running $tries"; return; fi
+  if [ ! -f "$base.json" ]; then tell "try stopped $tries"; return; fi
+  tell "try ended $tries"
+  tell "outcome $(one_line "$base.json")"
+}
+
+look_at_deb() {
+  for package in $PIPIT_PACKAGES; do
+    dpkg-query -W -f='package $''{Package} $''{db:Status-Want} $''{db:Status-Status} $''{Version}\n' "$package" 2>/dev/null
+  done
+  if [ "$(ls -A /var/lib/dpkg/updates 2>/dev/null | grep -c '^[0-9]*$')" -gt 0 ]; then tell 'broken dpkg'; fi
+  dpkg-query -W -f='$''{db:Status-Status} broken $''{Package}\n' 2>/dev/null | sed -n 's/^\(half-installed\|unpacked\|half-configured\) broken/broken/p'
+  # fcntl locks, which flock does not see.
+  for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock; do
+    inode=$(stat -c %i "$lock" 2>/dev/null) && grep -q ":$inode " /proc/locks 2>/dev/null && tell 'busy dpkg'
+  done
+}
+
+look_at_rpm() {
+  for package in $PIPIT_PACKAGES; do
+    rpm -q --qf 'package %{NAME} install installed %{VERSION}-%{RELEASE}\n' "$package" 2>/dev/null | grep '^package [^ ]* install'
+    for locks in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do
+      [ -f "$locks" ] && grep -Eq "^([0-9]+:)?$package-" "$locks" && tell "held $package"
+    done
+  done
+}
+
+tell 'look 1'
+if [ -n "$PIPIT_ID" ]; then look_at_try; fi
+if [ "$PIPIT_FORMAT" = rpm ] || { [ "$PIPIT_FORMAT" = any ] && ! command -v dpkg-query >/dev/null 2>&1; }; then look_at_rpm; else look_at_deb; fi
+for package in $PIPIT_PACKAGES; do
+  if [ -f "$root/$package/receipt.json" ]; then tell "receipt $package $(one_line "$root/$package/receipt.json")"; fi
+done
+if [ -e "$root/lock" ] && ! flock --nonblock --shared "$root/lock" true; then tell 'busy pipit'; fi
+if [ "$PIPIT_CHECK" != none ]; then
+  if why=$(check_once); then tell 'healthy yes'; else tell "healthy no $(printf '%s' "$why" | tr '\n' ' ')"; fi
+fi
+newest=
+if [ -n "$PIPIT_ID" ] && [ -n "$base" ]; then newest=$base.log; fi
+if [ -z "$PIPIT_ID" ]; then
+  for package in $PIPIT_PACKAGES; do
+    found=$(ls -t "$root/$package/outcomes" 2>/dev/null | grep '\.log$' | head -n 1)
+    [ -n "$found" ] && newest=$root/$package/outcomes/$found
+  done
+fi
+tell 'log'
+if [ -n "$newest" ] && [ -f "$newest" ]; then tail -c 16384 "$newest"; fi
+exit 0
+`;

@@ -1,0 +1,64 @@
+/** How the host script (`HOST_SCRIPT`) installs an rpm: dnf, or yum where there is none. Only on a real host. */
+export const RPM_FUNCTIONS = String.raw`
+repo=/etc/yum.repos.d/pipit-$PIPIT_APP.repo
+dnf=dnf
+command -v dnf >/dev/null 2>&1 || dnf=yum
+
+rpm_installed_version() { rpm -q --qf '%{VERSION}-%{RELEASE}\n' "$PIPIT_PACKAGE" 2>/dev/null | head -n 1; }
+
+rpm_choose_user() { :; }
+
+rpm_preflight() {
+  for locks in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do
+    if [ -f "$locks" ] && grep -Eq "^([0-9]+:)?$(printf '%s' "$PIPIT_PACKAGE" | sed 's/[.+]/\\&/g')-" "$locks"; then
+      conclude refused HOST_PACKAGE_HELD "$PIPIT_PACKAGE is locked to a version on this host ($locks)"
+    fi
+  done
+}
+
+# Disabled, so that nothing but this script installs from it. The index must be signed, and it names the digests of the packages.
+rpm_write_source() {
+  mkdir -p /etc/yum.repos.d /etc/pki/rpm-gpg
+  printf '%s\n' "$PIPIT_KEYS" | awk '/^-----BEGIN PGP/ { n++ } n { print > (ENVIRON["work"] "/keys/" n ".asc") }'
+  for key in "$work"/keys/*.asc; do
+    number=$(basename "$key" .asc)
+    write_whole "/etc/pki/rpm-gpg/pipit-$PIPIT_APP-$number.asc" <"$key"
+  done
+  (umask 077 && printf '%s\n' "$PIPIT_SOURCE" | write_whole "$repo")
+}
+
+ours_only() { "$dnf" -q -y --disablerepo='*' --enablerepo="pipit-$PIPIT_APP" "$@" </dev/null 9>&-; }
+
+rpm_update_source() {
+  ours_only clean metadata >/dev/null 2>&1
+  ours_only makecache >"$work/update" 2>&1 && return 0
+  cat "$work/update"
+  conclude failed HOST_UPDATE_FAILED "$dnf makecache of $repo failed: $(grep -v '^$' "$work/update" | tail -n 1)"
+}
+
+rpm_download() {
+  ours_only repoquery --location "$PIPIT_PACKAGE-$PIPIT_VERSION" >"$work/location" 2>"$work/download"
+  cat "$work/download"
+  address=$(grep -E '^(https?|file):' "$work/location" | tail -n 1)
+  [ -n "$address" ] || conclude failed HOST_VERSION_NOT_OFFERED "The source of this host's ring has no $PIPIT_PACKAGE $PIPIT_VERSION"
+  file=$work/file/package.rpm
+  curl -fsSL -K - -o "$file" -- "$address" >"$work/download" 2>&1 9>&- <<END || conclude failed HOST_DOWNLOAD_FAILED "$PIPIT_PACKAGE $PIPIT_VERSION could not be downloaded: $(tail -n 1 "$work/download")"
+$PIPIT_AUTH
+END
+}
+
+# dnf says what to do with a file by what is installed: only one of these three changes something.
+rpm_install_file() {
+  for way in install downgrade reinstall; do
+    "$dnf" -q -y "$way" "$file" >"$work/install" 2>&1 </dev/null 9>&-
+    status=$?
+    cat "$work/install"
+    [ "$way" != install ] || [ "$before" != "$PIPIT_VERSION" ] || continue
+    [ "$(rpm_installed_version)" != "$PIPIT_VERSION" ] || break
+  done
+  if [ "$status" -ne 0 ] || [ "$(rpm_installed_version)" != "$PIPIT_VERSION" ]; then
+    grep -q 'No space left on device' "$work/install" && conclude failed HOST_DISK_FULL "The disk of this host became full while $PIPIT_PACKAGE $PIPIT_VERSION was installed"
+    conclude failed HOST_INSTALL_FAILED "$dnf could not install $PIPIT_PACKAGE $PIPIT_VERSION (exit $status): $(grep -v '^$' "$work/install" | tail -n 2 | tr '\n' ' ')"
+  fi
+}
+`;
