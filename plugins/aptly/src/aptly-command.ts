@@ -2,8 +2,8 @@ import type { RunResult, Shell } from '@pipit/core';
 import type { Aptly, NewPublication } from './aptly.js';
 import { aptlyFailure } from './aptly-failure.js';
 
-/** aptly tries once a second to open a database that another process has open. */
-const DATABASE_OPEN_ATTEMPTS = 5;
+/** aptly 1.5.0 sleeps up to ten seconds after each attempt to open a database that another process has open; pipit tries again by itself. */
+const DATABASE_OPEN_ATTEMPTS = 1;
 
 export interface AptlyCommandOptions {
   readonly shell: Shell;

@@ -1,7 +1,7 @@
 import { PluginError } from '@pipit/core';
 
 /** What aptly says when another process has its database open. Recorded from 1.5.0. */
-const LOCKED = /resource temporarily unavailable|unable to (?:re)?open (?:the )?database|database is locked/i;
+const LOCKED = /resource temporarily unavailable|unable to (?:re)?open (?:the )?(?:database|DB)|database is locked/i;
 const NOT_SIGNED = /unable to (?:detached sign|clearsign)|no secret key|signing failed/i;
 
 /**
