@@ -161,6 +161,3 @@ export type SlotKind = (typeof SLOT_KINDS)[number] | 'notifier';
 /** Those that every pipeline has in the end, written or by default. */
 export const NEEDED_SLOTS = SLOT_KINDS.filter((kind) => kind !== 'transport') as readonly NeededSlot[]; // what the filter leaves
 export type NeededSlot = Exclude<SlotKind, 'transport' | 'notifier'>;
-/** Those whose plugin may work on another host. */
-export const PLACED_SLOTS = ['ci', 'packager', 'repository', 'deployer'] as const;
-export type PlacedSlot = (typeof PLACED_SLOTS)[number];

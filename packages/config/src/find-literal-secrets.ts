@@ -7,6 +7,9 @@ interface FoundSecret {
   readonly text: string;
 }
 
+/** Every Secret in what a schema made. */
+export const revealSecrets = (output: unknown): readonly string[] => secretsIn(output, [], new WeakSet()).map(({ text }) => text);
+
 const secretsIn = (value: unknown, path: ConfigPath, seen: WeakSet<object>): readonly FoundSecret[] => {
   if (typeof value !== 'object' || value === null || seen.has(value)) return [];
   seen.add(value);

@@ -9,13 +9,14 @@ import { type CheckedSlot, checkSlot, defaultAdvertiser, defaultTransport, type 
 import type { Config, InstanceConfig } from './config.js';
 import { type ConfigProblem, orderProblems } from './config-problem.js';
 import { coreConfigSchema, NEEDED_SLOTS } from './core-schema.js';
-import { findLiteralSecrets } from './find-literal-secrets.js';
+import { findLiteralSecrets, revealSecrets } from './find-literal-secrets.js';
 import { findHiddenValues } from './hidden-values.js';
 import { type LoadedInstance, loadInstances, readInstances, readSlots, type WrittenSlot } from './instances.js';
 import { laterKeyProblem } from './later-keys.js';
 import { parseYaml, withoutQuotes } from './parse-yaml.js';
 import type { LoadPlugin } from './plugin-loader.js';
 import { createProblemReport, type ProblemReport } from './problem-report.js';
+import { isPublicReference } from './public-reference.js';
 import { createRedaction, redactProblem } from './redact-problem.js';
 import { type ReadFile, resolveReferences, systemCode } from './resolve-references.js';
 import { describeSchema, isMapping } from './schema-shape.js';
@@ -33,6 +34,8 @@ export interface LoadConfigOptions {
   readonly loadPlugin: LoadPlugin;
   /** Called with every text that a reference gave, and with every secret found written in the file, before anything else is said about it. */
   readonly redact: (text: string) => void;
+  /** Called, once the config is valid, with those of these texts that are no secret after all: see {@link isPublicReference}. */
+  readonly reveal?: (text: string) => void;
 }
 
 export type LoadConfigResult =
@@ -197,6 +200,9 @@ export const loadConfig = async (options: LoadConfigOptions): Promise<LoadConfig
   const redact = createRedaction(loading.secrets);
   const problems = report.problems.map((problem) => redactProblem(problem, redact));
   if (core === undefined || problems.length > 0) return failure(problems);
+  const kept = [core.database, ...Object.values(instances).map((each) => each.config), ...checkedSlots.values()].flatMap(revealSecrets);
+  for (const text of loading.secrets)
+    if (isPublicReference(text) && !kept.some((secret) => secret.includes(text) || text.includes(secret))) options.reveal?.(text);
   const source = tree.source as Json; // made of texts, finite numbers, booleans and null only
   const config = buildConfig({ file, core, instances, slots: checkedSlots, source, locate: report.locate });
   return { ok: true, config, warnings: orderProblems(warnings.problems.map((warning) => redactProblem(warning, redact))) };

@@ -47,6 +47,15 @@ const missing = (what: string): never => {
   });
 };
 
+/** A plugin may spread its context; so what is missing is told when it is asked for, and not when it is copied. */
+const giveServices = (
+  given: Omit<Op<keyof Services>, 'shell' | 'source'> & Partial<Pick<Services, 'shell' | 'source'>>,
+): Op<keyof Services> => {
+  for (const name of ['shell', 'source'] as const)
+    if (given[name] === undefined) Object.defineProperty(given, name, { enumerable: false, get: () => missing(name) });
+  return given as Op<keyof Services>; // what it lacks throws by itself
+};
+
 /** Makes contexts for effects: a folder that is gone afterwards, on every path, the exact commit, the file store; everything said is redacted. */
 export const createEffects = (options: EffectsOptions): RuntimeEffects => {
   const { records, instances, sources, files, sandbox, redactor, logger, stopping } = options;
@@ -66,7 +75,7 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
     let folder: WorkFolder | undefined;
     try {
       if (request.folder !== 'none') folder = await (part.on === undefined ? local.prepare(given) : remote.prepare(part.on, given));
-      const op: Op<keyof Services> = {
+      const op = giveServices({
         ...call,
         key: request.key,
         attempt: request.attempt,
@@ -74,18 +83,14 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
           request.onReport(redactor.redact(fraction === undefined ? message : `${message} (${Math.round(fraction * 100)}%)`)),
         files,
         callbackUrl: options.hookUrlOf(part.instance),
-        get shell() {
-          return folder?.shell ?? missing('shell');
-        },
-        get source() {
-          return commit === undefined ? missing('source') : sources.sourceOf(commit, call.signal);
-        },
+        ...(folder === undefined ? {} : { shell: folder.shell }),
+        ...(commit === undefined ? {} : { source: sources.sourceOf(commit, call.signal) }),
         connect: async (host) => {
           const place = await remote.connect(host, given);
           connected.push(place);
           return place.shell;
         },
-      };
+      });
       return await work(op);
     } catch (thrown) {
       throw redactError(redactor, thrown);

@@ -48,6 +48,7 @@ export const readConfigFile = async (file: string, options: ConfigOptions) => {
     readFile: readerFor(options),
     loadPlugin: createPluginLoader({ installationFolder: pluginFolder ?? ownFolder() }),
     redact: (text) => redactor.register(text),
+    reveal: (text) => redactor.release(text),
   });
 };
 
@@ -92,6 +93,7 @@ const readConfigObject = async (config: RuntimeConfig, options: ConfigOptions) =
       });
     },
     redact: (secret) => redactor.register(secret),
+    reveal: (text) => redactor.release(text),
   });
 };
 

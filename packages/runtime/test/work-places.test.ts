@@ -181,6 +181,15 @@ it('gives a deployer a folder on each host that it connects to, and removes them
   expect(await records.list('cleanups')).toEqual([]);
 });
 
+it('gives a context that may be spread, and says what the kind does not get when it is asked for', async () => {
+  await effects.run(request(undefined, { folder: 'none' }), async (op) => {
+    const copy = { ...op, attempt: 2 };
+    expect(copy.key).toBe(op.key);
+    expect(() => op.source).toThrow('gets no source');
+    expect(() => op.shell).toThrow('gets no shell');
+  });
+});
+
 it('says so when no transport is configured', async () => {
   const alone = { ...request(undefined, { folder: 'none' }), part: { instance: 'deployer' } };
   await expect(effects.run(alone, (op) => op.connect(host('web1')))).rejects.toMatchObject({ code: 'TRANSPORT_NOT_CONFIGURED' });

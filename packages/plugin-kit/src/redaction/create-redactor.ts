@@ -7,6 +7,8 @@ const MAX_HELD_CHARACTERS = 64 * 1024;
 export interface Redactor {
   /** Hides this text from now on, also in base64, URI-encoded, JSON-escaped and shell-quoted form. A text shorter than 4 characters is ignored. */
   register(text: string): void;
+  /** Takes back what was registered: it was no secret. */
+  release(text: string): void;
   /** The text with each occurrence replaced by `[secret]`; occurrences that overlap are hidden together. */
   redact(text: string): string;
   /** For a log that comes in pieces: a secret that is split over pieces is hidden too. */
@@ -47,6 +49,10 @@ const hide = (text: string, spans: readonly Span[]): string => {
 export const createRedactor = (): Redactor => {
   // Longest first, so that a secret is not found in pieces by a shorter one that begins alike.
   let forms: readonly string[] = [];
+  const registered = new Set<string>();
+  const update = (): void => {
+    forms = [...new Set([...registered].flatMap(secretForms))].sort((a, b) => b.length - a.length);
+  };
 
   const spansOf = (text: string): readonly Span[] => {
     const spans: Span[] = [];
@@ -66,7 +72,12 @@ export const createRedactor = (): Redactor => {
 
   return {
     register(text) {
-      forms = [...new Set([...forms, ...secretForms(text)])].sort((a, b) => b.length - a.length);
+      registered.add(text);
+      update();
+    },
+    release(text) {
+      registered.delete(text);
+      update();
     },
     redact: (text) => hide(text, spansOf(text)),
     stream() {
