@@ -75,6 +75,15 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    pattern: /Could not resolve hostname|Connection refused|timed out|No route to host|Network is unreachable|Host is down/i,
+    class: 'unreachable',
+    error: {
+      code: 'SSH_UNREACHABLE',
+      fact: 'cannot be reached',
+      hint: 'Look whether the host is up, its sshd runs, and the address is right.',
+    },
+  },
+  {
     pattern:
       /kex_exchange_identification|ssh_exchange_identification|banner exchange|Connection reset|Connection closed|closed by remote host|Broken pipe|mux_client|master is dead|Session open refused/,
     class: 'dropped',
@@ -84,16 +93,14 @@ const RULES: readonly Rule[] = [
       hint: 'Look at MaxStartups of its sshd and at what stands in between; pipit tries again.',
     },
   },
-  {
-    pattern: /Could not resolve hostname|Connection refused|timed out|No route to host|Network is unreachable|Host is down/i,
-    class: 'unreachable',
-    error: {
-      code: 'SSH_UNREACHABLE',
-      fact: 'cannot be reached',
-      hint: 'Look whether the host is up, its sshd runs, and the address is right.',
-    },
-  },
 ];
+
+/** What is said of an end of ssh that no rule knows. */
+const UNREACHABLE: Rule['error'] = {
+  code: 'SSH_UNREACHABLE',
+  fact: 'cannot be reached',
+  hint: 'Look whether the host is up, its sshd runs, and the address is right.',
+};
 
 const BROKEN: Rule['error'] = {
   code: 'SSH_SHELL_BROKEN',
@@ -130,7 +137,7 @@ export const lastWords = (said: string): string =>
 /** What a failed connection means, and whether to try again. */
 export const classifyFailure = ({ address, said, exitCode }: FailedConnection): ClassifiedFailure => {
   const rule = RULES.find(({ pattern }) => pattern.test(said));
-  const { code, fact, hint } = rule?.error ?? (exitCode === 255 ? RULES.at(-1)?.error : undefined) ?? BROKEN;
+  const { code, fact, hint } = rule?.error ?? (exitCode === 255 ? UNREACHABLE : BROKEN);
   const failureClass = rule?.class ?? (exitCode === 255 ? 'unreachable' : 'refused');
   const words = lastWords(said);
   return {

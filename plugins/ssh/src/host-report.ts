@@ -41,35 +41,43 @@ export const outcomeReport = (host: Host, outcome: HostOutcome, log: string, che
   };
 };
 
-const OWN: Readonly<
-  Partial<Record<(typeof GIVEN_UP)[GivenUp], { readonly fact: string; readonly hint: string; readonly reachable: boolean }>>
-> = {
-  HOST_CUT_OFF: {
+/** Reasons that are no matter of the connection. */
+const OWN: readonly {
+  readonly code: (typeof GIVEN_UP)[GivenUp];
+  readonly fact: string;
+  readonly hint: string;
+  readonly reachable: boolean;
+}[] = [
+  {
+    code: 'HOST_CUT_OFF',
     fact: 'was told to install, and cannot be reached since',
     hint: 'What was begun there goes on by itself; look at the host when it is back. It then converges.',
     reachable: false,
   },
-  HOST_DISK_FULL: {
+  {
+    code: 'HOST_DISK_FULL',
     fact: 'cannot keep what it is to install: its disk is full, or cannot be written',
     hint: 'Free some space on the host (`apt-get clean` is a beginning), then retry.',
     reachable: true,
   },
-  HOST_SCRIPT_BROKEN: {
+  {
+    code: 'HOST_SCRIPT_BROKEN',
     fact: 'ended its install again and again without an outcome',
     hint: 'Look at the host: something kills the install, or its disk fails.',
     reachable: true,
   },
-  SSH_ROOT_REFUSED: {
+  {
+    code: 'SSH_ROOT_REFUSED',
     fact: 'does not give root to the user that logs in',
     hint: 'Set `sudo: true` (see the README for the line in sudoers), or log in as root.',
     reachable: true,
   },
-};
+];
 
 /** A host that was given up, for a reason that the handle keeps. */
 export const givenUpReport = (host: Host, mark: GivenUp): HostReport => {
   const code = GIVEN_UP[mark];
-  const own = OWN[code];
+  const own = OWN.find((each) => each.code === code);
   const failure = describeConnectionFailure(code, host.address);
   return {
     hostId: host.id,

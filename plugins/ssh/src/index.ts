@@ -1,4 +1,5 @@
 import { definePlugin } from '@pipit/core';
+import { checkSshHealth } from './check-ssh-health.js';
 import { config } from './config.js';
 import { openSshClient } from './open-ssh-client.js';
 import { createSshDeployer } from './ssh-deployer.js';
@@ -17,6 +18,7 @@ export const plugin = definePlugin({
     return {
       transport: createSshTransport(client),
       deployer: createSshDeployer<NoOptions>({ client, config: settings }),
+      checkHealth: (call) => checkSshHealth(settings, folder, call),
       dispose: client.dispose,
     };
   },

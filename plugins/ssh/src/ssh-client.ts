@@ -140,7 +140,7 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
       });
       void session.ended.then(release);
       await session.begun;
-      const early = await Promise.race([session.ended, undefined]);
+      const early = await Promise.race([session.ended, Promise.resolve(undefined)]);
       if (early?.state === 'failed' || early?.state === 'notstarted') return { end: early };
       return { session };
     } catch (thrown) {

@@ -18,8 +18,9 @@ export interface DebRequest {
   readonly depends?: string;
   /** Absolute path in the package -> text; executable when it begins with `#!`. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Bytes of noise in the package. */
+  /** Bytes of a file that fills the package, and whether they can be packed to little. */
   readonly paddingBytes?: number;
+  readonly padding?: 'noise' | 'zeros';
 }
 
 export interface BuiltDeb {
@@ -86,14 +87,14 @@ export const openAptShelf = async (address: string): Promise<AptShelf> => {
       if (request.paddingBytes !== undefined) {
         await mkdir(join(root, 'opt', name), { recursive: true });
         await execute('dd', [
-          'if=/dev/urandom',
+          `if=/dev/${request.padding === 'zeros' ? 'zero' : 'urandom'}`,
           `of=${join(root, 'opt', name, 'padding')}`,
           'bs=1M',
           `count=${Math.ceil(request.paddingBytes / 1024 / 1024)}`,
         ]);
       }
       const path = join(folder, `${number}.deb`);
-      await execute('dpkg-deb', ['--root-owner-group', '--build', root, path]);
+      await execute('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '--build', root, path]);
       const bytes = await readFile(path);
       const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
       const artifact: Artifact = {

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import type { HostReport } from '@pipit/core';
 import { type LabHost, labUnavailable } from 'pipit-lab';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { until } from './instances.js';
 import { FIRST_LAB_MS, HEALTH_PORT, type LabWorld, openLabWorld, opFor, servedWith, serviceFiles, untilEnded, web } from './lab-world.js';
 
 /** Holds dpkg's lock as another package manager does, until it is told. */
 const LOCKER = `use Fcntl qw(:DEFAULT :flock); unlink '/run/unlock';
 open my $file, '+<', '/var/lib/dpkg/lock-frontend' or die;
-fcntl($file, F_SETLK, pack('s s x![l!] l! l! i x![l!]', F_WRLCK, 0, 0, 0, 0)) or die;
+my $lock = pack('s s x![l!] l! l! i x![l!]', F_WRLCK, 0, 0, 0, 0); fcntl($file, F_SETLK, $lock) or die;
 open my $said, '>', '/run/locked'; close $said;
 select undef, undef, undef, 0.1 until -e '/run/unlock'; unlink '/run/locked', '/run/unlock';`;
 
@@ -26,7 +26,8 @@ const only = (reports: readonly HostReport[]): HostReport => {
 
 describe('a rollout over ssh', { timeout: 120_000 }, () => {
   beforeAll(async () => {
-    if (unavailable === undefined) world = await openLabWorld([{ name: 'web1' }, { name: 'web2' }]);
+    if (unavailable === undefined)
+      world = await openLabWorld([{ name: 'web1' }, { name: 'web2' }, { name: 'small', diskBytes: 48 * 1024 * 1024 }]);
   }, FIRST_LAB_MS);
   afterAll(() => world?.close(), 60_000);
   beforeEach(async ({ skip }) => {
@@ -236,6 +237,7 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     const one = await world.shelf.build({ version: '1.0' });
     const host = world.lab.host('web1');
     const holder = host.exec(['perl', '-e', LOCKER]);
+    onTestFinished(async () => void (await host.exec(['touch', '/run/unlock'])));
     await until('the lock is held', async () => ((await host.exec(['test', '-e', '/run/locked'])).exitCode === 0 ? true : undefined));
     const hosts = [world.host('web1')];
     const request = world.request(one, 1, await world.shelf.put('lock', [one]), { hosts });
@@ -273,18 +275,21 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     const sick = await world.shelf.build({ version: '1.1', files: serviceFiles('1.1') });
     const source = await world.shelf.put('services', [dies, sick]);
     const hosts = [world.host('web1')];
-    const died = only(await world.rollOut(world.request(dies, 1, source, { hosts, ...servedWith(2_000) }), 'dies'));
+    const died = only(await world.rollOut(world.request(dies, 1, source, { hosts, services: web }), 'dies'));
     expect(died).toMatchObject({
       error: { code: 'HOST_SERVICE_NOT_RESTARTED', hint: expect.stringContaining('systemctl status') },
       installed: { version: '1.0' },
     });
     expect(died.raw).toContain('cannot connect to the database');
+    const checked = only(await world.rollOut(world.request(dies, 2, source, { hosts, ...servedWith(1_000) }), 'checked'));
+    expect(checked).toMatchObject({ healthy: false, error: { code: 'HOST_UNHEALTHY', message: expect.stringContaining('web is ') } });
+    expect(checked.raw).toContain('cannot connect to the database');
     const check = { type: 'http', port: HEALTH_PORT, path: '/broken', withinMs: 2_000 } as const;
-    const ill = only(await world.rollOut(world.request(sick, 2, source, { hosts, services: web, check }), 'sick'));
+    const ill = only(await world.rollOut(world.request(sick, 3, source, { hosts, services: web, check }), 'sick'));
     expect(ill).toMatchObject({
       healthy: false,
       error: { code: 'HOST_UNHEALTHY', message: expect.stringContaining('answered 503') },
-      installed: { version: '1.1', sequence: 2 },
+      installed: { version: '1.1', sequence: 3 },
     });
   });
 
@@ -333,11 +338,52 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     });
   });
 
-  it('works by sudo, without systemd-run, and from a folder that others may not read', async () => {
+  it('works by sudo, and says what is missing without it', async () => {
     const one = await world.shelf.build({ version: '1.0' });
     const request = world.request(one, 1, await world.shelf.put('sudo', [one]), { hosts: [world.host('web1')] });
     expect(only(await world.rollOut(request, 'sudo', { user: 'deploy', sudo: true })).installed?.version).toBe('1.0');
     const refused = only(await world.rollOut({ ...request, sequence: 2 }, 'nosudo', { user: 'deploy' }));
     expect(refused).toMatchObject({ reachable: true, error: { code: 'SSH_ROOT_REFUSED', hint: expect.stringContaining('sudo: true') } });
+  });
+
+  it('keeps what a host runs when its disk has no room, before or in the middle of an install', async () => {
+    const host = world.lab.host('small');
+    const hosts = [world.host('small')];
+    const one = await world.shelf.build({ version: '1.0' });
+    // More than there is when packed, and only when unpacked.
+    const [big, swells] = [
+      await world.shelf.build({ version: '2.0', paddingBytes: 40e6, padding: 'noise' }),
+      await world.shelf.build({ version: '3.0', paddingBytes: 60e6, padding: 'zeros' }),
+    ];
+    const source = await world.shelf.put('disk', [one, big, swells]);
+    expect(only(await world.rollOut(world.request(one, 1, source, { hosts }), 'd1')).installed?.version).toBe('1.0');
+    for (const [index, deb] of [big, swells].entries()) {
+      const report = only(await world.rollOut(world.request(deb, 2 + index, source, { hosts }), `full-${index}`));
+      expect(report).toMatchObject({
+        error: { code: 'HOST_DISK_FULL', hint: expect.stringContaining('apt-get clean') },
+        installed: { version: '1.0' },
+      });
+    }
+    await host.exec(['sh', '-c', 'dd if=/dev/zero of=/var/filler bs=64k 2>/dev/null; true']);
+    const full = only(await world.rollOut(world.request(one, 4, source, { hosts }), 'd4'));
+    expect(full).toMatchObject({ reachable: true, error: { code: 'HOST_DISK_FULL', hint: expect.stringContaining('apt-get clean') } });
+    await host.exec(['rm', '/var/filler']);
+    expect(only(await world.rollOut(world.request(one, 5, source, { hosts }), 'd5')).installed).toMatchObject({
+      version: '1.0',
+      sequence: 5,
+    });
+    expect((await host.exec(['dpkg', '--audit'])).stdout).toBe('');
+  });
+
+  it('starts in a session of its own where no systemd runs', async () => {
+    const one = await world.shelf.build({ version: '1.0' });
+    const request = world.request(one, 1, await world.shelf.put('plain', [one]), { hosts: [world.host('web1')] });
+    const host = world.lab.host('web1');
+    await host.exec(['mv', '/run/systemd/system', '/run/systemd/system.away']);
+    try {
+      expect(only(await world.rollOut(request, 'plain')).installed).toMatchObject({ version: '1.0', sequence: 1 });
+    } finally {
+      await host.exec(['mv', '/run/systemd/system.away', '/run/systemd/system']);
+    }
   });
 });

@@ -13,14 +13,15 @@ base=$state/outcomes/$PIPIT_ID
 full() { rm -f -- "$base.new"; echo 'launch full'; exit 0; }
 mkdir -p "$state/outcomes" 2>/dev/null || full
 tries=$(wc -l <"$base.run" 2>/dev/null || echo 0)
-is_running() { [ -e "$base.run" ] && ! flock --nonblock "$base.run" true; }
+is_running() { [ -e "$base.run" ] && ! flock --shared --nonblock "$base.run" true; }
 if [ -f "$base.json" ]; then echo "launch ended $tries"; exit 0; fi
 if is_running; then echo "launch running $tries"; exit 0; fi
 (umask 077 && cat >"$base.new") 2>/dev/null && [ -s "$base.new" ] && sync -- "$base.new" && mv -f -- "$base.new" "$base.sh" || full
 date -u +%Y-%m-%dT%H:%M:%SZ >>"$base.run" || full
 tries=$((tries + 1))
+# Who only looks whether somebody is at work holds the lock for a moment too: it is waited for.
 # The lock is kept by flock itself and not by what it runs: a service that an install starts would keep it for ever.
-work='flock --nonblock --close "$1.run" /bin/sh "$1.sh" </dev/null >/dev/null 2>&1; rm -f -- "$1.sh"'
+work='flock --wait 10 --close "$1.run" /bin/sh "$1.sh" </dev/null >/dev/null 2>&1; rm -f -- "$1.sh"'
 if [ -d /run/systemd/system ]; then
   systemd-run --quiet --collect --unit="pipit-$PIPIT_ID-$tries" --description="pipit installs $PIPIT_PACKAGE" \
     /bin/sh -c "$work" pipit-host "$base" </dev/null >/dev/null || full

@@ -18,7 +18,7 @@ look_at_try() {
   if [ -z "$base" ]; then tell 'try none 0'; return; fi
   tries=$(wc -l <"$base.run")
   # Whoever is at work holds this lock, until it ended.
-  if [ ! -f "$base.json" ] && ! flock --wait "$PIPIT_WAIT_SECONDS" "$base.run" true; then tell "try running $tries"; return; fi
+  if [ ! -f "$base.json" ] && ! flock --shared --wait "$PIPIT_WAIT_SECONDS" "$base.run" true; then tell "try running $tries"; return; fi
   if [ ! -f "$base.json" ]; then tell "try stopped $tries"; return; fi
   tell "try ended $tries"
   tell "outcome $(one_line "$base.json")"

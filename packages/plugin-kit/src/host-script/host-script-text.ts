@@ -155,7 +155,8 @@ restart_services() {
       conclude failed HOST_SERVICE_NOT_RESTARTED "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $service did not start"
     fi
   done
-  # A service of a simple type counts as started before it has done anything.
+  # A service of a simple type counts as started before it has done anything. Where there is a health check, that tells.
+  [ "$PIPIT_CHECK" = none ] || return 0
   sleep 1
   for service in $PIPIT_SERVICES; do
     if ! systemctl is-active --quiet -- "$service"; then
@@ -173,6 +174,9 @@ check_health() {
   until why=$(check_once); do
     if [ "$(date +%s)" -ge "$until_second" ]; then
       show_services
+      for service in $PIPIT_SERVICES; do
+        systemctl is-active --quiet -- "$service" 2>/dev/null || why="$why; $service is $(systemctl is-active -- "$service" 2>&1)"
+      done
       health=$(printf ',"healthy":false,"health":"%s"' "$(json_text "$why")")
       return 0
     fi
