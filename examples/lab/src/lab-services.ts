@@ -81,7 +81,9 @@ export const startLabServices = async (options: LabServicesOptions): Promise<Lab
     return service;
   };
   const startConsulEverywhere = async () => {
-    const consul = keepUntilStop(await startConsul({ folder: folder('consul'), address: lab.bridgeAddress, nodeName: 'consul' }));
+    const consul = keepUntilStop(
+      await startConsul({ folder: folder('consul'), address: lab.bridgeAddress, nodeName: 'consul', acl: true }),
+    );
     await Promise.all(lab.hosts.map((host) => joinConsul({ host, server: consul, services: servicesOf(host, app, role) })));
     return consul;
   };

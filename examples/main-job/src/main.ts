@@ -9,7 +9,19 @@ import { createRuntime, findServer } from '@pipit/runtime';
 import { createServer } from '@pipit/server';
 import { createDeveloper } from './developer.js';
 import { clearInstallation, type Installation, locateInstallation, writeInstallation } from './installation.js';
-import { tellStory } from './story.js';
+import { type Edits, tellStory } from './story.js';
+
+const EDITS: Edits = {
+  breakTest: { file: 'lib/tariff.mjs', change: (text) => text.replace('cake: 400', 'cake: 428') },
+  mendTest: { file: 'lib/tariff.mjs', change: (text) => text.replace('cake: 428', 'cake: 400') },
+  breakService: {
+    file: 'bin/shop',
+    change: (text) =>
+      text
+        .replace('const tariff = readTariff();', "const tariff = JSON.parse(readFileSync('/etc/shop/tariff.json', 'utf8'));")
+        .replace('import { createServer }', "import { readFileSync } from 'node:fs';\nimport { createServer }"),
+  },
+};
 
 const PREFERRED_PORT = 7420;
 const STOP_DEADLINE_MS = 15_000;
@@ -76,7 +88,7 @@ const run = async (output: TextOutput, once: boolean, stop: AbortController): Pr
       await writeFile(join(installation.dataFolder, 'token'), `${runtime.firstToken}\n`, { mode: 0o600 });
     const developer = await createDeveloper(installation, `${url}/hooks/local`);
     const api = runtime.api({ name: 'main-job', origin: 'cli' });
-    await tellStory({ api, developer, output, paint, signal: stop.signal });
+    await tellStory({ api, developer, edits: EDITS, output, paint, signal: stop.signal });
     output.write(paint.green('\nProduction runs the good release; neither of the two bad commits reached it.\n'));
     if (once) return;
     output.write(nextCommands(installation, url, process.cwd()));

@@ -4,7 +4,23 @@ import type { Developer, Pushed } from './developer.js';
 import { type Expectation, expectHosts } from './expect-hosts.js';
 import { showHosts } from './show-hosts.js';
 
+/** One change of a file. */
+interface Edit {
+  readonly file: string;
+  readonly change: (text: string) => string;
+}
+
+/** What the developer does to the sample app. */
+export interface Edits {
+  /** A test of the app notices it. */
+  readonly breakTest: Edit;
+  readonly mendTest: Edit;
+  /** Only a host notices it: the service does not start there. */
+  readonly breakService: Edit;
+}
+
 export interface Story {
+  readonly edits: Edits;
   readonly api: Api;
   readonly developer: Developer;
   readonly output: TextOutput;
@@ -62,7 +78,7 @@ const versionOf = ({ run }: RunDetail): string => {
 
 /** The main job: one commit goes the whole way, two are stopped. */
 export const tellStory = async (story: Story): Promise<void> => {
-  const { api, developer } = story;
+  const { api, developer, edits } = story;
 
   say(
     story,
@@ -92,7 +108,7 @@ export const tellStory = async (story: Story): Promise<void> => {
   ]);
 
   say(story, '3. A commit whose script/cibuild fails', 'The tax is added to every price, and a test notices.');
-  const wrong = await developer.push('Add the tax', 'lib/tariff.mjs', (text) => text.replace('cake: 400', 'cake: 428'));
+  const wrong = await developer.push('Add the tax', edits.breakTest.file, edits.breakTest.change);
   showPush(story, wrong);
   expectRun(await watch(story, await findRun(story, wrong.sha)), 'failed');
   await check(story, [
@@ -105,12 +121,9 @@ export const tellStory = async (story: Story): Promise<void> => {
     '4. A commit whose service does not start on a host',
     'The tests pass: the new file lies on the developer’s machine only. The canary notices, and goes back.',
   );
-  await developer.change('lib/tariff.mjs', (text) => text.replace('cake: 428', 'cake: 400'));
-  const broken = await developer.push('Take the tax out, read the prices from a file', 'bin/shop', (text) =>
-    text
-      .replace('const tariff = readTariff();', "const tariff = JSON.parse(readFileSync('/etc/shop/tariff.json', 'utf8'));")
-      .replace('import { createServer }', "import { readFileSync } from 'node:fs';\nimport { createServer }"),
-  );
+  await developer.change(edits.mendTest.file, edits.mendTest.change);
+  const { file, change } = edits.breakService;
+  const broken = await developer.push('Take the tax out, read the prices from a file', file, change);
   showPush(story, broken);
   expectRun(await watch(story, await findRun(story, broken.sha)), 'rolled-back');
   await check(story, [

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '@pipit/core';
+import { createRuntime, type Runtime } from '@pipit/runtime';
+import { createServer } from '@pipit/server';
+import { createLab, fleetHosts, freePort, type Lab, type LabServices, startLabServices } from 'pipit-lab';
+import { createDeveloper, type Developer } from './developer.js';
+import { createJenkinsJob } from './jenkins-job.js';
+
+export const SAMPLE_APP = fileURLToPath(new URL('../sample-app', import.meta.url));
+export const CONFIG_FILE = fileURLToPath(new URL('../pipit.config.yaml', import.meta.url));
+const STOP_DEADLINE_MS = 15_000;
+
+export interface ShowcaseOptions {
+  /** Where all of it is kept; made when missing. */
+  readonly folder: string;
+  /** Where the plugins are resolved from after the config file's folder. Default: this example's. */
+  readonly pluginFolder?: string;
+  /** Default 2. */
+  readonly canaries?: number;
+  /** Default 4. */
+  readonly production?: number;
+  readonly say?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** The lab with everything on it, and a developer, before any pipit. */
+export interface ShowcaseGround {
+  readonly lab: Lab;
+  readonly services: LabServices;
+  readonly developer: Developer;
+  readonly port: number;
+  /** What the config refers to by `$env`. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly down: () => Promise<void>;
+}
+
+/** A pipit that works on the lab, in this process. */
+export interface ShowcaseServer {
+  readonly runtime: Runtime;
+  readonly url: string;
+  readonly stop: () => Promise<void>;
+}
+
+const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const secret = (): string => randomBytes(20).toString('hex');
+
+/** Brings up the hosts, Consul, Jenkins with the job, the git server with its signed webhook, the repository host and the balancer. */
+export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseGround> => {
+  const { folder, say = () => undefined, signal } = options;
+  await mkdir(folder, { recursive: true });
+  // The embedded database has a user of its own, who has to pass here.
+  await chmod(folder, 0o755);
+  const port = await freePort();
+  const hookSecret = secret();
+  const callbackSecret = secret();
+  say('Bringing up the hosts (the first time their images are built, which takes some minutes) ...');
+  const { canaries = 2, production = 4 } = options;
+  const lab = await createLab({ folder: join(folder, 'lab'), hosts: fleetHosts({ canaries, production }), ...(signal && { signal }) });
+  let services: LabServices | undefined;
+  const down = async (): Promise<void> => {
+    await services?.stop();
+    await lab.down();
+  };
+  try {
+    say(`${lab.hosts.length} hosts are up. Starting Consul, Jenkins, git, the repository and the balancer ...`);
+    services = await startLabServices({ lab, hooks: [{ url: `http://127.0.0.1:${port}/hooks/github`, secret: hookSecret }] });
+    const { consul, jenkins, git, repository, cloneUrl } = services;
+    if (jenkins === undefined) throw new Error('The lab has no Jenkins');
+    const repositoryHost = lab.host('repository-1');
+    // Only what is published is served: beside it aptly keeps its key.
+    const linked = await repositoryHost.exec([
+      'sh',
+      '-c',
+      'rm -rf "$1" && ln -s /srv/aptly/public "$1" && install -d -o deploy -m 0755 /srv/aptly',
+      'sh',
+      repository.folder,
+    ]);
+    if (linked.exitCode !== 0) throw new Error(linked.stderr);
+    const headerFile = join(folder, 'callback-header');
+    await writeFile(headerFile, `x-pipit-secret: ${callbackSecret}\n`, { mode: 0o600 });
+    await createJenkinsJob({ jenkins, name: 'shop-build', callbackHeaderFile: headerFile });
+    const developer = await createDeveloper({ sampleApp: SAMPLE_APP, clone: join(folder, 'shop'), remote: cloneUrl });
+    const environment = {
+      SHOWCASE_GIT_URL: git.url,
+      SHOWCASE_HOOK_SECRET: hookSecret,
+      SHOWCASE_JENKINS_URL: jenkins.url,
+      SHOWCASE_JENKINS_TOKEN: jenkins.token,
+      SHOWCASE_CALLBACK_SECRET: callbackSecret,
+      SHOWCASE_PACKAGES_URL: repository.url,
+      SHOWCASE_REPOSITORY_HOST: repositoryHost.address,
+      SHOWCASE_CONSUL_URL: consul.url,
+      SHOWCASE_CONSUL_TOKEN: consul.managementToken,
+      SHOWCASE_SSH_KEY: await readFile(lab.privateKeyFile, 'utf8'),
+      SHOWCASE_KNOWN_HOSTS: lab.knownHosts.join('\n'),
+    };
+    return { lab, services, developer, port, environment, down };
+  } catch (error) {
+    await down();
+    throw error;
+  }
+};
+
+/** Starts pipit with a config file on a ground. */
+export const startPipit = async (
+  ground: Pick<ShowcaseGround, 'environment' | 'port'>,
+  options: {
+    readonly dataFolder: string;
+    readonly configFile?: string;
+    readonly pluginFolder?: string;
+    readonly writeLog: (line: string) => void;
+  },
+): Promise<ShowcaseServer> => {
+  const url = `http://127.0.0.1:${ground.port}`;
+  const runtime = await createRuntime({
+    configFile: options.configFile ?? CONFIG_FILE,
+    dataFolder: options.dataFolder,
+    environment: { ...process.env, ...ground.environment },
+    pluginFolder: options.pluginFolder ?? import.meta.dirname,
+    writeLog: options.writeLog,
+  });
+  const server = createServer({
+    runtime,
+    host: '127.0.0.1',
+    port: ground.port,
+    logger: silent,
+    version: '0.0.0',
+    clock: { now: () => new Date() },
+  });
+  const stop = async (): Promise<void> => {
+    await server.close({ deadlineMs: STOP_DEADLINE_MS });
+    await runtime.stop({ deadlineMs: STOP_DEADLINE_MS });
+  };
+  try {
+    await runtime.start();
+    await server.listen();
+    return { runtime, url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+};
