@@ -21,6 +21,8 @@ export const LAYERS = {
   },
   /** aptly, apt-ftparchive, gpg, and nginx to serve what they publish. */
   repository: { packages: ['aptly', 'apt-utils', 'gnupg', 'nginx-light', 'make', 'xz-utils'] },
+  /** A host of rpms: dnf, and what builds rpms and makes a signed repository of them. */
+  rpm: { packages: ['dnf', 'rpm', 'createrepo-c', 'gnupg'] },
   /** HAProxy. */
   balancer: { packages: ['haproxy', 'socat'] },
   /** Puppet 7 with hiera. */

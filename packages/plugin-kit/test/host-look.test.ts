@@ -134,6 +134,7 @@ describe('a try as it is kept on a host', () => {
       'enabled=0',
       'repo_gpgcheck=1',
       'gpgcheck=0',
+      'skip_if_unavailable=0',
       'gpgkey=file:///etc/pki/rpm-gpg/pipit-web-1.asc',
       'username=ada',
       'password=pw',

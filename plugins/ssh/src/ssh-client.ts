@@ -139,9 +139,9 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
         ...(command.onErrorOutput === undefined ? {} : { onErrorOutput: command.onErrorOutput }),
       });
       void session.ended.then(release);
-      await session.begun;
-      const early = await Promise.race([session.ended, Promise.resolve(undefined)]);
-      if (early?.state === 'failed' || early?.state === 'notstarted') return { end: early };
+      if (await session.begun) return { session };
+      const early = await session.ended;
+      if (early.state === 'failed' || early.state === 'notstarted') return { end: early };
       return { session };
     } catch (thrown) {
       release();

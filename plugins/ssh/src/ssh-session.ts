@@ -33,8 +33,8 @@ export type SessionEnd =
 export interface Session {
   /** The command's standard output. It waits for whoever reads it. */
   readonly stdout: Readable;
-  /** Resolves when the command began, or when it is sure that it will not. */
-  readonly begun: Promise<void>;
+  /** Whether the command began: true as soon as it did, false when it is sure that it will not. */
+  readonly begun: Promise<boolean>;
   /** Never rejects. It needs stdout to be read. */
   readonly ended: Promise<SessionEnd>;
   /** Ends the local ssh, and nothing else. */
@@ -78,8 +78,8 @@ export const startSession = (options: SessionOptions): Session => {
     kill();
   }, options.beginWithinMs);
 
-  let resolveBegun: () => void = () => undefined;
-  const begun = new Promise<void>((resolve) => {
+  let resolveBegun: (hasBegun: boolean) => void = () => undefined;
+  const begun = new Promise<boolean>((resolve) => {
     resolveBegun = resolve;
   });
 
@@ -103,7 +103,7 @@ export const startSession = (options: SessionOptions): Session => {
     const given = scanner.add(text);
     if (!wasBegun && scanner.hasBegun()) {
       clearTimeout(late);
-      resolveBegun();
+      resolveBegun(true);
     }
     if (given !== '') options.onErrorOutput?.(given);
     if (!hadEnded && scanner.end() !== undefined) conclude();
@@ -113,7 +113,8 @@ export const startSession = (options: SessionOptions): Session => {
   stdin.write(header);
   if (isStream)
     void begun
-      .then(() => pipeline(input, stdin))
+      // Only then: a stream can be read once, and the next try needs it whole.
+      .then((hasBegun) => (hasBegun ? pipeline(input, stdin) : undefined))
       .catch((thrown: unknown) => {
         failure ??= thrown;
         kill();
@@ -129,7 +130,7 @@ export const startSession = (options: SessionOptions): Session => {
       clearTimeout(drain);
       clearTimeout(last);
       signal.removeEventListener('abort', kill);
-      resolveBegun();
+      resolveBegun(false);
       resolve(end);
     };
     child.once('error', (cause) => finish({ state: 'notstarted', cause }));

@@ -47,7 +47,14 @@ look_at_rpm() {
 
 tell 'look 1'
 if [ -n "$PIPIT_ID" ]; then look_at_try; fi
-if [ "$PIPIT_FORMAT" = rpm ] || { [ "$PIPIT_FORMAT" = any ] && ! command -v dpkg-query >/dev/null 2>&1; }; then look_at_rpm; else look_at_deb; fi
+case $PIPIT_FORMAT in
+  deb) look_at_deb ;;
+  rpm) look_at_rpm ;;
+  *)
+    if command -v dpkg-query >/dev/null 2>&1; then look_at_deb; fi
+    if command -v dnf >/dev/null 2>&1 || command -v yum >/dev/null 2>&1; then look_at_rpm; fi
+    ;;
+esac
 for package in $PIPIT_PACKAGES; do
   if [ -f "$root/$package/receipt.json" ]; then tell "receipt $package $(one_line "$root/$package/receipt.json")"; fi
 done

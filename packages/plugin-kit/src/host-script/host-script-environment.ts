@@ -154,6 +154,8 @@ const rpmSource = (app: AppName, source: InstallSource & { readonly format: 'rpm
     'enabled=0',
     'repo_gpgcheck=1',
     'gpgcheck=0',
+    // The distributions' own default would take a broken signature for a source that has nothing.
+    'skip_if_unavailable=0',
     `gpgkey=${Array.from({ length: keys }, (_, index) => `file:///etc/pki/rpm-gpg/pipit-${app}-${index + 1}.asc`).join(' ')}`,
   ];
   if (credentials !== undefined && 'username' in credentials)
