@@ -101,7 +101,7 @@ describe('a try as it is kept on a host', () => {
         const { stdout } = await execute('sh', ['-c', `${values}\nprintf '%s\\0%s' "$PIPIT_A" "$PIPIT_B"`]);
         expect(stdout).toBe(`${one}\0${two}`);
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 

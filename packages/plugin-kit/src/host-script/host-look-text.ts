@@ -1,8 +1,9 @@
 import { CHECK_FUNCTIONS } from './host-check-text.js';
 
 /**
- * Looks at a host in one round trip: POSIX sh, by root, changes nothing. Told by environment: `PIPIT_PACKAGES`, `PIPIT_FORMAT`, `PIPIT_ID` and
- * `PIPIT_WAIT_SECONDS` for a try (its end is waited for so long) or nothing, and what `healthCheckEnvironment` gives. See `parseHostLook`.
+ * Looks at a host in one round trip: POSIX sh, by root, changes nothing. Told by environment: `PIPIT_PACKAGES`; then
+ * either `PIPIT_ID` and `PIPIT_WAIT_SECONDS`, for nothing but that try (its end is waited for so long), or no `PIPIT_ID`, and `PIPIT_FORMAT` and what
+ * `healthCheckEnvironment` gives. See `parseHostLook`.
  */
 export const HOST_LOOK = String.raw`
 set -u
@@ -45,32 +46,29 @@ look_at_rpm() {
   done
 }
 
-tell 'look 1'
-if [ -n "$PIPIT_ID" ]; then look_at_try; fi
-case $PIPIT_FORMAT in
-  deb) look_at_deb ;;
-  rpm) look_at_rpm ;;
-  *)
-    if command -v dpkg-query >/dev/null 2>&1; then look_at_deb; fi
-    if command -v dnf >/dev/null 2>&1 || command -v yum >/dev/null 2>&1; then look_at_rpm; fi
-    ;;
-esac
-for package in $PIPIT_PACKAGES; do
-  if [ -f "$root/$package/receipt.json" ]; then tell "receipt $package $(one_line "$root/$package/receipt.json")"; fi
-done
-if [ -e "$root/lock" ] && ! flock --nonblock --shared "$root/lock" true; then tell 'busy pipit'; fi
-if [ "$PIPIT_CHECK" != none ]; then
-  if why=$(check_once); then tell 'healthy yes'; else tell "healthy no $(printf '%s' "$why" | tr '\n' ' ')"; fi
-fi
 newest=
-if [ -n "$PIPIT_ID" ] && [ -n "$base" ]; then newest=$base.log; fi
-if [ -z "$PIPIT_ID" ]; then
+look_at_host() {
+  case $PIPIT_FORMAT in
+    deb) look_at_deb ;;
+    rpm) look_at_rpm ;;
+    *)
+      if command -v dpkg-query >/dev/null 2>&1; then look_at_deb; fi
+      if command -v dnf >/dev/null 2>&1 || command -v yum >/dev/null 2>&1; then look_at_rpm; fi
+      ;;
+  esac
   for package in $PIPIT_PACKAGES; do
+    if [ -f "$root/$package/receipt.json" ]; then tell "receipt $package $(one_line "$root/$package/receipt.json")"; fi
     found=$(ls -t "$root/$package/outcomes" 2>/dev/null | grep '\.log$' | head -n 1)
-    [ -n "$found" ] && newest=$root/$package/outcomes/$found
+    if [ -n "$found" ]; then newest=$root/$package/outcomes/$found; fi
   done
-fi
+  if [ -e "$root/lock" ] && ! flock --nonblock --shared "$root/lock" true; then tell 'busy pipit'; fi
+  [ "$PIPIT_CHECK" = none ] && return
+  if why=$(check_once); then tell 'healthy yes'; else tell "healthy no $(printf '%s' "$why" | tr '\n' ' ')"; fi
+}
+
+tell 'look 1'
+if [ -n "$PIPIT_ID" ]; then look_at_try; newest=$base.log; else look_at_host; fi
 tell 'log'
-if [ -n "$newest" ] && [ -f "$newest" ]; then tail -c 16384 "$newest"; fi
+if [ -f "$newest" ]; then tail -c 16384 "$newest"; fi
 exit 0
 `;

@@ -1,7 +1,7 @@
 import { type PackageName, PluginError, parsePackageVersion, type Receipt } from '@pipit/core';
 import { type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-outcome.js';
 
-/** What a look at a host found: see `HOST_LOOK`. */
+/** What a look at a host found: see `HOST_LOOK`. A look at a try says nothing of the rest. */
 export interface HostLook {
   /** The try that was asked for. `stopped`: it began, nobody is at work on it, and it left no outcome. `tries`: how often it was started. */
   readonly attempt?:

@@ -26,7 +26,7 @@ run_dpkg() {
 query() { dpkg-query --admindir="$root/var/lib/dpkg" -W -f="$1" "$PIPIT_PACKAGE" 2>/dev/null; }
 
 deb_installed_version() {
-  case $(query '$''{db:Status-Status}') in installed | triggers-*) query '$''{Version}' ;; esac
+  query '$''{db:Status-Status} $''{Version}' | sed -n 's/^\(installed\|triggers-[a-z]*\) //p'
 }
 
 # In a user namespace without uid 0 a change of owner to root is not refused but invalid, which dpkg's force-not-root does not forgive:

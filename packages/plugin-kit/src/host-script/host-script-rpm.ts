@@ -49,6 +49,7 @@ END
 
 # dnf says what to do with a file by what is installed: only one of these three changes something.
 rpm_install_file() {
+  before=$(rpm_installed_version)
   for way in install downgrade reinstall; do
     "$dnf" -q -y "$way" "$file" >"$work/install" 2>&1 </dev/null 9>&-
     status=$?

@@ -215,7 +215,6 @@ if [ "$ours" = no ] && [ "$(installed_version)" = "$PIPIT_VERSION" ] && [ "$(fie
   write_receipt
   end_well unchanged
 fi
-before=$(installed_version)
 "$PIPIT_FORMAT"_update_source
 "$PIPIT_FORMAT"_download
 check_digest
