@@ -29,6 +29,8 @@ export const openSshClient = async (config: SshConfig, folder: string): Promise<
     ...client,
     dispose: async () => {
       await client.dispose();
+      // It may stand in the system's folder for temporary files.
+      await rm(sockets, { recursive: true, force: true });
       await rm(identity, { force: true });
     },
   };

@@ -8,6 +8,7 @@ import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { createTestCall } from '@pipit/plugin-testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
+import { socketFolderOf } from '../src/ssh-folder.js';
 import { configFor, hostAt, openInstance, until } from './instances.js';
 import { openSshServer, type SshServer, whyNoServer } from './ssh-server.js';
 
@@ -269,16 +270,20 @@ describe('a connection', () => {
     expect(existsSync(sockets) ? await readdir(sockets) : []).toEqual([]);
   });
 
-  overSsh('has its sockets elsewhere when the path of its folder is too long', async () => {
+  overSsh('has its sockets elsewhere when the path of its folder is too long, and leaves nothing there', async () => {
     const long = await mkdtemp(join(tmpdir(), `pipit-${'x'.repeat(60)}-`));
+    const sockets = socketFolderOf(long, tmpdir());
     const instance = await openInstance(configFor(server), long);
     try {
       const connection = await instance.transport.connect(hostAt(server.address), createTestCall());
       expect((await connection.run(['echo', 'here'])).stdout).toBe('here\n');
+      expect((await readdir(sockets)).length).toBe(1);
     } finally {
       await instance.close();
       await rm(long, { recursive: true, force: true });
     }
+    expect(sockets.startsWith(long)).toBe(false);
+    expect(existsSync(sockets)).toBe(false);
   });
 
   overSsh('is refused to a host with another key than the known one', async () => {
