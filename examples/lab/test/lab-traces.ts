@@ -5,13 +5,19 @@ import { runCommand } from '../src/run-command.js';
 
 const list = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
 
-/** Pids of processes that have one of these in their cgroup or their command line. */
+/**
+ * Processes that have one of these in their cgroup or their command line, as `PID COMMAND`. Not the ended ones that wait for this machine's own
+ * init to read their exit code: they hold nothing any more, and when init reads it is its affair.
+ */
 const processesOf = async (words: readonly string[]): Promise<string[]> => {
   const pids = (await list('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const texts = await Promise.all(['cgroup', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')));
-      return texts.some((text) => words.some((word) => text.includes(word))) ? [pid] : [];
+      const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+      const [cgroup, command, stat] = await Promise.all([read('cgroup'), read('cmdline'), read('stat')]);
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (state === 'Z' && parent === '1') return [];
+      return words.some((word) => cgroup.includes(word) || command.includes(word)) ? [`${pid} ${command.replaceAll('\0', ' ')}`] : [];
     }),
   );
   return found.flat();
