@@ -45,6 +45,8 @@ export interface LabServices {
   readonly jenkins?: Jenkins;
   readonly git: GitServer;
   readonly cloneUrl: string;
+  /** The app's bare repository on this machine. */
+  readonly gitFolder: string;
   readonly repository: RepositoryHost;
   readonly balancer: Balancer;
   readonly stop: () => Promise<void>;
@@ -89,8 +91,8 @@ export const startLabServices = async (options: LabServicesOptions): Promise<Lab
   };
   const startGit = async () => {
     const git = keepUntilStop(await startGitServer({ folder: folder('git'), address: lab.bridgeAddress }));
-    const { cloneUrl } = await git.addRepository({ fullName: `acme/${app}`, hooks: options.hooks ?? [] });
-    return { git, cloneUrl };
+    const { cloneUrl, folder: gitFolder } = await git.addRepository({ fullName: `acme/${app}`, hooks: options.hooks ?? [] });
+    return { git, cloneUrl, gitFolder };
   };
   const servers = lab.hosts.flatMap((host): BalancedServer[] => {
     const ring = ringOf(host);
@@ -106,8 +108,8 @@ export const startLabServices = async (options: LabServicesOptions): Promise<Lab
       : startJenkins({ folder: folder('jenkins'), address: lab.bridgeAddress }).then((jenkins) => keepUntilStop(jenkins)),
   ] as const;
   try {
-    const [consul, { git, cloneUrl }, repository, balancer, jenkins] = await Promise.all(startAll);
-    return { consul, git, cloneUrl, repository, balancer, ...(jenkins && { jenkins }), stop };
+    const [consul, { git, cloneUrl, gitFolder }, repository, balancer, jenkins] = await Promise.all(startAll);
+    return { consul, git, cloneUrl, gitFolder, repository, balancer, ...(jenkins && { jenkins }), stop };
   } catch (error) {
     await Promise.allSettled(startAll);
     await stop();

@@ -1,6 +1,6 @@
 import { type Paint, type TextOutput, watchRun } from '@pipit/cli';
 import type { Api, RunDetail } from '@pipit/runtime';
-import type { Developer, Pushed } from './developer.js';
+import type { Developer, Pushed } from './clone.js';
 import { type Expectation, expectHosts } from './expect-hosts.js';
 import { showHosts } from './show-hosts.js';
 

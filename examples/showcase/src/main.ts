@@ -5,7 +5,7 @@ import { createPaint, type TextOutput } from '@pipit/cli';
 import { isPluginError } from '@pipit/core';
 import { labUnavailable } from 'pipit-lab';
 import { type Edits, tellStory } from 'pipit-main-job';
-import { CONFIG_FILE, prepareGround, startPipit } from './showcase.js';
+import { prepareGround, startPipit } from './showcase.js';
 
 /** What the developer does in the story. */
 const EDITS: Edits = {
@@ -36,7 +36,7 @@ const run = async (output: TextOutput, once: boolean, signal: AbortSignal): Prom
       output.write(paint.green('\nProduction runs the good release; neither of the two bad commits reached it.\n'));
       const { consul, jenkins, balancer, cloneUrl } = ground.services;
       output.write(`
-pipit    ${server.url}   (config ${CONFIG_FILE}, log ${join(folder, 'pipit.log')})
+pipit    ${server.url}   (config ${ground.configFile}, log ${join(folder, 'pipit.log')})
 Consul   ${consul.url}   pipit/shop/app/production/version holds what production is to run
 Jenkins  ${jenkins?.url}
 git      ${cloneUrl}   (your clone: ${join(folder, 'shop')})

@@ -6,18 +6,17 @@ import type { Logger } from '@pipit/core';
 import { createRuntime, type Runtime } from '@pipit/runtime';
 import { createServer } from '@pipit/server';
 import { createLab, fleetHosts, freePort, type Lab, type LabServices, startLabServices } from 'pipit-lab';
-import { createDeveloper, type Developer } from './developer.js';
+import { cloneSampleApp, type Developer } from 'pipit-main-job';
+import { findFreight, installFreight } from './freight.js';
 import { createJenkinsJob } from './jenkins-job.js';
+import { writeSwappedConfig } from './swaps.js';
 
-export const SAMPLE_APP = fileURLToPath(new URL('../sample-app', import.meta.url));
-export const CONFIG_FILE = fileURLToPath(new URL('../pipit.config.yaml', import.meta.url));
+const SAMPLE_APP = fileURLToPath(new URL('../sample-app', import.meta.url));
 const STOP_DEADLINE_MS = 15_000;
 
 export interface ShowcaseOptions {
   /** Where all of it is kept; made when missing. */
   readonly folder: string;
-  /** Where the plugins are resolved from after the config file's folder. Default: this example's. */
-  readonly pluginFolder?: string;
   /** Default 2. */
   readonly canaries?: number;
   /** Default 4. */
@@ -32,6 +31,9 @@ export interface ShowcaseGround {
   readonly services: LabServices;
   readonly developer: Developer;
   readonly port: number;
+  /** The showcase's config: with Freight where this machine has it on its PATH, else with aptly. */
+  readonly configFile: string;
+  readonly repositoryProgram: 'aptly' | 'freight';
   /** What the config refers to by `$env`. */
   readonly environment: Readonly<Record<string, string>>;
   readonly down: () => Promise<void>;
@@ -46,6 +48,11 @@ export interface ShowcaseServer {
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const secret = (): string => randomBytes(20).toString('hex');
+
+/** What the repository's host serves: only what is published, for beside it are keys. */
+const SERVED = `set -eu
+mkdir -p "$1"; ln -s /srv/aptly/public "$1/aptly"; ln -s /srv/freight/cache "$1/freight"
+install -d -o deploy -m 0755 /srv/aptly /srv/freight`;
 
 /** Brings up the hosts, Consul, Jenkins with the job, the git server with its signed webhook, the repository host and the balancer. */
 export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseGround> => {
@@ -70,33 +77,40 @@ export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseG
     const { consul, jenkins, git, repository, cloneUrl } = services;
     if (jenkins === undefined) throw new Error('The lab has no Jenkins');
     const repositoryHost = lab.host('repository-1');
-    // Only what is published is served: beside it aptly keeps its key.
-    const linked = await repositoryHost.exec([
-      'sh',
-      '-c',
-      'rm -rf "$1" && ln -s /srv/aptly/public "$1" && install -d -o deploy -m 0755 /srv/aptly',
-      'sh',
-      repository.folder,
-    ]);
-    if (linked.exitCode !== 0) throw new Error(linked.stderr);
+    const served = await repositoryHost.exec(['sh', '-c', SERVED, 'sh', repository.folder]);
+    if (served.exitCode !== 0) throw new Error(served.stderr);
+    const freight = await findFreight();
+    if (freight !== undefined) await installFreight(repositoryHost, freight);
     const headerFile = join(folder, 'callback-header');
     await writeFile(headerFile, `x-pipit-secret: ${callbackSecret}\n`, { mode: 0o600 });
     await createJenkinsJob({ jenkins, name: 'shop-build', callbackHeaderFile: headerFile });
-    const developer = await createDeveloper({ sampleApp: SAMPLE_APP, clone: join(folder, 'shop'), remote: cloneUrl });
+    const developer = await cloneSampleApp({ sampleApp: SAMPLE_APP, clone: join(folder, 'shop'), remote: cloneUrl });
     const environment = {
       SHOWCASE_GIT_URL: git.url,
       SHOWCASE_HOOK_SECRET: hookSecret,
       SHOWCASE_JENKINS_URL: jenkins.url,
       SHOWCASE_JENKINS_TOKEN: jenkins.token,
       SHOWCASE_CALLBACK_SECRET: callbackSecret,
-      SHOWCASE_PACKAGES_URL: repository.url,
+      SHOWCASE_APTLY_URL: `${repository.url}/aptly`,
+      SHOWCASE_FREIGHT_URL: `${repository.url}/freight`,
       SHOWCASE_REPOSITORY_HOST: repositoryHost.address,
       SHOWCASE_CONSUL_URL: consul.url,
       SHOWCASE_CONSUL_TOKEN: consul.managementToken,
       SHOWCASE_SSH_KEY: await readFile(lab.privateKeyFile, 'utf8'),
       SHOWCASE_KNOWN_HOSTS: lab.knownHosts.join('\n'),
     };
-    return { lab, services, developer, port, environment, down };
+    const configFile = join(folder, 'pipit.config.yaml');
+    await writeSwappedConfig(configFile, freight === undefined ? [] : ['freight']);
+    return {
+      lab,
+      services,
+      developer,
+      port,
+      configFile,
+      repositoryProgram: freight === undefined ? 'aptly' : 'freight',
+      environment,
+      down,
+    };
   } catch (error) {
     await down();
     throw error;
@@ -105,20 +119,20 @@ export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseG
 
 /** Starts pipit with a config file on a ground. */
 export const startPipit = async (
-  ground: Pick<ShowcaseGround, 'environment' | 'port'>,
+  ground: Pick<ShowcaseGround, 'environment' | 'port' | 'configFile'>,
   options: {
     readonly dataFolder: string;
+    /** Default: the ground's. */
     readonly configFile?: string;
-    readonly pluginFolder?: string;
     readonly writeLog: (line: string) => void;
   },
 ): Promise<ShowcaseServer> => {
   const url = `http://127.0.0.1:${ground.port}`;
   const runtime = await createRuntime({
-    configFile: options.configFile ?? CONFIG_FILE,
+    configFile: options.configFile ?? ground.configFile,
     dataFolder: options.dataFolder,
     environment: { ...process.env, ...ground.environment },
-    pluginFolder: options.pluginFolder ?? import.meta.dirname,
+    pluginFolder: import.meta.dirname,
     writeLog: options.writeLog,
   });
   const server = createServer({

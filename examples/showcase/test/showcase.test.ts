@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { Api, RunDetail } from '@pipit/runtime';
 import { labUnavailable } from 'pipit-lab';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -61,12 +62,14 @@ describe('the original pipeline on real components', () => {
 
   /** The version and digest that the published index of a ring lists. */
   const offered = async (ring: string): Promise<readonly { readonly version: string; readonly digest: string }[]> => {
-    const { url } = ground.services.repository;
     const [source] = (await ground.lab.host(`${ring}-1`).exec(['sh', '-c', 'cat /etc/apt/sources.list.d/pipit-shop.list'])).stdout.split(
       '\n',
     );
-    const suite = source?.split(' ').at(-2) ?? '';
-    const text = await (await fetch(`${url}/dists/${suite}/main/binary-amd64/Packages`)).text();
+    const [url = '', suite = ''] = source?.split(' ').slice(-3) ?? [];
+    const base = `${url}/dists/${suite}/main/binary-amd64/Packages`;
+    // Freight publishes it packed only.
+    const plain = await fetch(base);
+    const text = plain.ok ? await plain.text() : gunzipSync(await (await fetch(`${base}.gz`)).arrayBuffer()).toString();
     return text
       .split(/\n\n+/)
       .filter((stanza) => /^Package: shop$/m.test(stanza))
@@ -92,7 +95,7 @@ describe('the original pipeline on real components', () => {
   let first = '';
 
   it(
-    'brings a push over Jenkins, FPM, aptly, Consul and SSH to the canaries, and nowhere else',
+    'brings a push over Jenkins, FPM, aptly or Freight, Consul and SSH to the canaries, and nowhere else',
     async () => {
       const { sha } = await ground.developer.pushFirst();
       const { run } = await waitForRun(api, sha, log);
@@ -118,7 +121,7 @@ describe('the original pipeline on real components', () => {
       const findings = await api.doctor();
       expect(findings.filter((finding) => !finding.ok)).toEqual([]);
       expect(new Set(findings.map((finding) => finding.instance))).toEqual(
-        new Set(['pipit', 'github', 'jenkins', 'aptly', 'consul', 'ssh', 'fpm']),
+        new Set(['pipit', 'github', 'jenkins', ground.repositoryProgram, 'consul', 'ssh', 'fpm']),
       );
     },
     RUN_MS,

@@ -1,4 +1,4 @@
-import type { CommitSha } from '@pipit/core';
+import { type CommitSha, parseCommitSha } from '@pipit/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { failCalls } from './world/outside.js';
 import { APP, MAIN, REPOSITORY, World } from './world/world.js';
@@ -68,6 +68,19 @@ describe('one push', () => {
     expect(world.outside.builds).toHaveLength(2);
   });
 
+  it('of an annotated tag builds the commit that the tag names, once, whichever of the two is told', async () => {
+    const commit = world.commit();
+    const object = parseCommitSha('f'.repeat(40));
+    world.outside.repositories.get(REPOSITORY.id)?.refs.set(MAIN, commit.sha);
+    world.outside.tags.set(MAIN, object);
+    await world.tell({ repository: REPOSITORY, ref: MAIN, sha: object });
+    await world.settle();
+    expect((await world.run(1)).sha).toBe(commit.sha);
+    await world.tell({ repository: REPOSITORY, ref: MAIN, sha: commit.sha });
+    await world.settle();
+    expect(world.outside.builds.map((build) => build.sha)).toEqual([commit.sha]);
+  });
+
   it('that was overtaken before its run would begin is recorded as stale, and starts nothing', async () => {
     const first = world.commit();
     const { sha } = await world.push();
@@ -107,6 +120,19 @@ describe('an app', () => {
     await world.settle();
     expect(await outcomeOf(eventId)).toMatch(/^App web belongs to repository acme\/web \(4711\); mallory\/web \(666\) starts nothing$/);
     expect(await world.runs()).toHaveLength(1);
+  });
+
+  it('is taken from the same repository by another id when the config gave the pipeline another trigger, and only then', async () => {
+    await world.deliver();
+    const others = { ...REPOSITORY, id: '/srv/git/web.git' };
+    const recreated = await world.push({ repository: others, instance: 'github' });
+    await world.settle();
+    expect(await outcomeOf(recreated.eventId)).toMatch(/^App web belongs to repository acme\/web \(4711\); .* starts nothing$/);
+    const { sha, eventId } = await world.push({ repository: others, instance: 'local' });
+    await world.settle();
+    expect(await outcomeOf(eventId)).toBe('Run web-2 began');
+    expect(await world.run(2)).toMatchObject({ sha, waitingFor: 'promotion' });
+    expect((await world.records.list('audit')).map(({ action }) => action)).toContain('app.rebind');
   });
 
   it('keeps its repository when that is renamed elsewhere', async () => {

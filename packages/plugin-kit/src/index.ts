@@ -24,7 +24,7 @@ export { type DetachedState, inspectDetached } from './detached/inspect-detached
 export { readDetachedLog } from './detached/read-detached-log.js';
 export { DEFAULT_MAX_TASK_OUTPUT_BYTES, type DetachedOptions, startDetached } from './detached/start-detached.js';
 export { stopDetached } from './detached/stop-detached.js';
-export { type GitOptions, runGit } from './git/run-git.js';
+export { type GitCredentials, type GitOptions, runGit } from './git/run-git.js';
 export { type HostLaunch, parseHostLaunch, renderHostTry } from './host-script/host-launch.js';
 export { HOST_LAUNCH } from './host-script/host-launch-text.js';
 export { type HostLook, type HostPackage, parseHostLook } from './host-script/host-look.js';

@@ -50,8 +50,16 @@ it('reads a commit, its time and its files, and the head of a ref', async () => 
   expect(fetched).toEqual({ repository, sha, committedAt: '2026-01-02T03:04:05.000Z' });
   expect(await sources.sourceOf(fetched, signal).readText('content')).toBe('one');
   expect(await sources.sourceOf(fetched, signal).readText('nothing')).toBeUndefined();
-  expect(await sources.readHead(repository, main, signal)).toBe(sha);
+  expect(await sources.readHead(repository, main, signal)).toEqual({ commit: sha, object: sha });
   expect(await sources.readHead(repository, parseRefName('refs/heads/none'), signal)).toBeUndefined();
+});
+
+it('tells the commit of an annotated tag beside the tag itself', async () => {
+  const sha = await commit('tagged');
+  await git('tag', '--annotate', '--message', 'The first', 'v1');
+  const object = await git('rev-parse', 'v1');
+  expect(object).not.toBe(sha);
+  expect(await sources.readHead(repository, parseRefName('refs/tags/v1'), signal)).toEqual({ commit: sha, object });
 });
 
 it('says so when the repository has no such commit, and tries again when it cannot be reached', async () => {

@@ -32,7 +32,7 @@ export const listHeads = async ({ url, branches, credentials, home, signal }: Li
     home,
     signal,
     timeoutMs: LIST_TIMEOUT_MS,
-    ...(credentials === undefined ? {} : { credentials }),
+    ...(credentials === undefined ? {} : { credentials: { ...credentials, url } }),
   });
   const patterns = branches.map(branchPattern);
   const found = listed.split('\n').flatMap((line) => {

@@ -40,6 +40,8 @@ export interface AptRepositoryOptions {
   readonly keepVersions?: number;
   /** Config field `architectures`: of the hosts, in Debian's words. Default: this machine's. Those of published packages are added. */
   readonly architectures?: readonly string[];
+  /** Config field `url`: where hosts reach `<folder>/apt`. Default: a `file:` address, for hosts on this machine. */
+  readonly url?: string;
 }
 
 /** Debian's words for what Node calls this machine. */
@@ -280,7 +282,9 @@ export const createAptRepository = <Options>(
 
     async installSources({ ring }, call) {
       const armoured = (await key.read()) ?? (await withLock(call.signal, () => key.ensure(call.signal)));
-      return [{ format: 'deb', uris: [`file:${repository}`], suite: ringSuite(ring), components: ['main'], keys: [armoured] }];
+      return [
+        { format: 'deb', uris: [options.url ?? `file:${repository}`], suite: ringSuite(ring), components: ['main'], keys: [armoured] },
+      ];
     },
 
     async remove({ artifacts }, op) {

@@ -48,6 +48,13 @@ export const config = z.strictObject({
     .min(1)
     .optional()
     .describe("The hosts' architectures, in Debian's words. Default: this machine's."),
+  url: z
+    .string()
+    .regex(/^https?:\/\/[^\s\p{Cc}[\]]+$/u, 'expected an http: or https: address without spaces')
+    .optional()
+    .describe(
+      'Where hosts reach the folder `apt` of this instance, which a web server serves. Default: a file: address, for hosts on this machine.',
+    ),
   parallel: z.int().min(1).max(256).default(8).describe('How many hosts are installed at the same time.'),
 });
 

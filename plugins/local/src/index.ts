@@ -49,6 +49,7 @@ export const plugin = definePlugin({
       logger,
       keepVersions: settings.keepVersions,
       ...(settings.architectures === undefined ? {} : { architectures: settings.architectures }),
+      ...(settings.url === undefined ? {} : { url: settings.url }),
     });
     const discovery = createLocalDiscovery<NoOptions>({ inventory: settings.inventory, folder });
     const deployer = createLocalDeployer<NoOptions>({ folder, sandbox, logger, parallel: settings.parallel });

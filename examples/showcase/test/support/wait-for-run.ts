@@ -24,7 +24,8 @@ export const waitForRun = async (
     await next;
     if (deadline.aborted) {
       const detail = run === undefined ? undefined : await api.showRun(run.id);
-      throw new Error(`${shaOrId} did not get there: ${JSON.stringify(detail, null, 1)}\n${log.slice(-20).join('')}`);
+      const events = (await api.listEvents({ limit: 5 })).rows;
+      throw new Error(`${shaOrId} did not get there: ${JSON.stringify(detail ?? events, null, 1)}\n${log.slice(-20).join('')}`);
     }
   }
 };

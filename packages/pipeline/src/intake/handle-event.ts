@@ -1,4 +1,4 @@
-import { appNameOf, type ChangeEvent, isPluginError, type RoleName } from '@pipit/core';
+import { type AppName, appNameOf, type ChangeEvent, isPluginError, type RoleName } from '@pipit/core';
 import { appendAudit, PIPIT_ACTOR } from '../audit.js';
 import type { Hints } from '../hints.js';
 import type { PipelineClock } from '../ports/clock.js';
@@ -31,10 +31,19 @@ export const nextRunNumber = async (transaction: RecordsTransaction, app: RunRow
 
 type ChangeWithCommit = ChangeEvent & { readonly sha: NonNullable<ChangeEvent['sha']> };
 
-/** Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen. */
+/** The trigger that told of the app's last delivery; undefined when there was none. */
+const lastTeller = async (transaction: RecordsTransaction, app: AppName): Promise<string | undefined> => {
+  const [last] = await transaction.list('runs', { where: { app, kind: 'delivery' }, orderBy: ['number', 'descending'], limit: 1 });
+  return last?.eventId == null ? undefined : (await transaction.get('events', { id: last.eventId }))?.instance;
+};
+
+/**
+ * Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen. Another trigger knows the same repository by
+ * another id: only the config says which trigger a pipeline listens to, so the app goes on with the new one.
+ */
 const bindApp = async (
   transaction: RecordsTransaction,
-  event: ChangeEvent,
+  { event, instance }: { readonly event: ChangeEvent; readonly instance: string },
   pipeline: PipelineDefinition,
   at: string,
 ): Promise<string | undefined> => {
@@ -51,11 +60,17 @@ const bindApp = async (
     });
     return undefined;
   }
-  if (bound.repositoryId !== event.repository.id)
+  const isSame = bound.repositoryId === event.repository.id;
+  const teller = isSame || bound.repositoryName !== event.repository.name ? instance : ((await lastTeller(transaction, app)) ?? instance);
+  if (!isSame && teller === instance)
     return `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`;
   if (bound.pipeline !== pipeline.name)
     return `App ${app} belongs to pipeline ${bound.pipeline}; ${pipeline.name} may not feed its rings too`;
   if (bound.ref !== event.ref) return `App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`;
+  if (isSame) return undefined;
+  await transaction.update('apps', { app }, { repositoryId: event.repository.id });
+  const detail = { from: { trigger: teller, id: bound.repositoryId }, to: { trigger: instance, id: event.repository.id } };
+  await appendAudit(transaction, { at: new Date(at), actor: PIPIT_ACTOR, action: 'app.rebind', subject: app, detail });
   return undefined;
 };
 
@@ -78,7 +93,7 @@ const startRun = async (ports: HandlePorts, row: EventRow, event: ChangeWithComm
   return records.transaction(async (transaction) => {
     await transaction.lock(`app:${app}`);
     const at = clock.now().toISOString();
-    const refused = await bindApp(transaction, event, pipeline, at);
+    const refused = await bindApp(transaction, { event, instance: row.instance }, pipeline, at);
     if (refused !== undefined) return nothing(refused);
     // Killed before the event was marked as handled: it began this run already.
     const [own] = await transaction.list('runs', { where: { eventId: row.id }, limit: 1 });
@@ -171,11 +186,13 @@ const forgetHead = async ({ records, sources, clock }: HandlePorts, event: Chang
 const handleChange = async (ports: HandlePorts, row: EventRow, event: ChangeEvent, signal: AbortSignal): Promise<Verdict> => {
   const { sha } = event;
   if (sha === null) return forgetHead(ports, event, signal);
-  const change: ChangeWithCommit = { ...event, sha };
-  const match = await ports.catalog.match({ instance: row.instance, ...change, before: event.before, author: event.author }, signal);
+  const told: ChangeWithCommit = { ...event, sha };
+  const match = await ports.catalog.match({ instance: row.instance, ...told, before: event.before, author: event.author }, signal);
   if ('reason' in match) return nothing(match.reason);
   const head = await ports.sources.readHead(event.repository, event.ref, signal);
-  const isHead = head === sha;
+  // A push of an annotated tag tells of the tag's own object; what is built is the commit that it names.
+  const isHead = head !== undefined && (head.commit === sha || head.object === sha);
+  const change = isHead ? { ...told, sha: head.commit } : told;
   const role = match.pipeline.roleOf(appNameOf(event.repository), isHead ? await readOwnRole(ports, change, signal) : undefined);
   return startRun(ports, row, change, { pipeline: match.pipeline, role, isHead });
 };

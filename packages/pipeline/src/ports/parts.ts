@@ -81,10 +81,17 @@ export interface RepositoryFacts {
   readonly health: HealthCheck | undefined;
 }
 
+/** What a ref names. */
+export interface Head {
+  readonly commit: CommitSha;
+  /** The object that the ref itself holds, and that a push tells of: an annotated tag's own object, else the commit. */
+  readonly object: CommitSha;
+}
+
 /** Pipit's own reading of git repositories. Errors are PluginErrors: `retry` when unreachable, `stop` when refused. */
 export interface Sources {
-  /** The ref's commit now; undefined when there is no such ref. */
-  readHead(repository: RepositoryRef, ref: RefName, signal: AbortSignal): Promise<CommitSha | undefined>;
+  /** What the ref names now; undefined when there is no such ref. */
+  readHead(repository: RepositoryRef, ref: RefName, signal: AbortSignal): Promise<Head | undefined>;
   /** Fetches the exact commit. Throws `COMMIT_NOT_FOUND` (stop) when the repository does not have it. */
   fetchCommit(repository: RepositoryRef, ref: RefName, sha: CommitSha, signal: AbortSignal): Promise<Commit>;
   readFacts(commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts>;

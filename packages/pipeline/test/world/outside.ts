@@ -67,6 +67,8 @@ export type Fault = 'retry' | 'stop' | 'lost before' | 'lost after';
 
 /** Everything outside pipit: it outlives every crash. Plain data, for a test to look at and to change. */
 export interface Outside {
+  /** Objects of annotated tags, by their ref; a ref that is not here holds its commit itself. */
+  readonly tags: Map<string, CommitSha>;
   readonly repositories: Map<string, { refs: Map<string, CommitSha>; commits: Map<CommitSha, SimulatedCommit> }>;
   readonly builds: SimulatedBuild[];
   /** Versions in the order in which the packager was run for them. */
@@ -100,6 +102,7 @@ export interface Outside {
 }
 
 export const createOutside = (): Outside => ({
+  tags: new Map(),
   repositories: new Map(),
   builds: [],
   packaged: [],

@@ -53,7 +53,10 @@ export const engineOf = (engine: Engine, life: Life): Engine => ({
 /** A fake git. */
 export const sourcesOf = (outside: Outside, life: Life): Sources => ({
   readHead: (repository, ref) =>
-    callOutside(outside, life, 'sources.readHead', () => outside.repositories.get(repository.id)?.refs.get(ref)),
+    callOutside(outside, life, 'sources.readHead', () => {
+      const commit = outside.repositories.get(repository.id)?.refs.get(ref);
+      return commit && { commit, object: outside.tags.get(ref) ?? commit };
+    }),
   fetchCommit: (repository, _ref, sha) =>
     callOutside(outside, life, 'sources.fetchCommit', (): Commit => {
       const commit = outside.repositories.get(repository.id)?.commits.get(sha);

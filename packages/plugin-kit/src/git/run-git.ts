@@ -7,9 +7,17 @@ import { runCommand } from '../command/run-command.js';
 /** A fetch of a large repository over a slow line. */
 const DEFAULT_GIT_TIMEOUT_MS = 10 * 60_000;
 
-/** Answers git's two questions from the environment, so that no credential stands in an argument or a file. */
-const ASKPASS =
-  '#!/bin/sh\ncase "$1" in Username*) printf "%s\\n" "$PIPIT_GIT_USERNAME";; *) printf "%s\\n" "$PIPIT_GIT_PASSWORD";; esac\n';
+/**
+ * Answers git's two questions (`Username for 'https://host': `, `Password for 'https://user@host': `) from the environment, so that no
+ * credential stands in an argument or a file. A server that this one redirects to is told nothing.
+ */
+const ASKPASS = `#!/bin/sh
+case "$1" in
+  "Username for '$PIPIT_GIT_SCHEME//$PIPIT_GIT_HOST': ") printf "%s\\n" "$PIPIT_GIT_USERNAME" ;;
+  "Password for '$PIPIT_GIT_SCHEME//"*"@$PIPIT_GIT_HOST': ") printf "%s\\n" "$PIPIT_GIT_PASSWORD" ;;
+  *) echo "the server sent git to another one, which is told no credential" >&2; exit 1 ;;
+esac
+`;
 
 /** git without the machine's or anybody's configuration, prompts, hooks or helpers. */
 const gitEnvironment = (home: string): Record<string, string> => ({
@@ -29,11 +37,18 @@ const gitEnvironment = (home: string): Record<string, string> => ({
   GIT_CONFIG_VALUE_3: '',
 });
 
-const credentialEnvironment = async (credentials: Credentials, folder: string): Promise<Record<string, string>> => {
+const credentialEnvironment = async ({ url, ...credentials }: GitCredentials, folder: string): Promise<Record<string, string>> => {
   if ('password' in credentials) {
+    const { protocol, host } = new URL(url);
     const askpass = join(folder, 'askpass');
     await writeFile(askpass, ASKPASS, { mode: 0o700 });
-    return { GIT_ASKPASS: askpass, PIPIT_GIT_USERNAME: credentials.username, PIPIT_GIT_PASSWORD: credentials.password.reveal() };
+    return {
+      GIT_ASKPASS: askpass,
+      PIPIT_GIT_SCHEME: protocol,
+      PIPIT_GIT_HOST: host,
+      PIPIT_GIT_USERNAME: credentials.username,
+      PIPIT_GIT_PASSWORD: credentials.password.reveal(),
+    };
   }
   const key = join(folder, 'key');
   const knownHosts = join(folder, 'known_hosts');
@@ -44,11 +59,14 @@ const credentialEnvironment = async (credentials: Credentials, folder: string): 
   };
 };
 
+/** A credential, and the address of the repository that it is for: no other server is told it. */
+export type GitCredentials = Credentials & { readonly url: string };
+
 export interface GitOptions {
   /** A folder of the caller's own, for what a credential needs while git runs. */
   readonly home: string;
   readonly signal: AbortSignal;
-  readonly credentials?: Credentials | undefined;
+  readonly credentials?: GitCredentials | undefined;
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds; default ten minutes. */
   readonly timeoutMs?: number;

@@ -18,7 +18,7 @@ import {
   type Source,
 } from '@pipit/core';
 import type { RepositoryFacts, Sources } from '@pipit/pipeline';
-import { minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
+import { type GitCredentials, minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
 
 export interface GitSourcesOptions {
   /** Where the mirrors are kept. */
@@ -57,6 +57,11 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
   const fetching = new Map<string, Promise<unknown>>();
 
   /** git itself locks single refs only: two fetches into one mirror are run one after the other. */
+  const credentialsFor = async (repository: RepositoryRef, signal: AbortSignal): Promise<GitCredentials | undefined> => {
+    const credentials = await accessFor(repository, signal);
+    return credentials && { ...credentials, url: repository.url };
+  };
+
   const serially = async <T>(mirror: string, work: () => Promise<T>): Promise<T> => {
     const result = (fetching.get(mirror) ?? Promise.resolve()).then(work);
     fetching.set(
@@ -84,7 +89,7 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
     return serially(mirror, async () => {
       if (await has(mirror, sha, signal)) return mirror;
       if (!(await exists(mirror))) await runGit(['init', '--quiet', '--bare', mirror], { home: folder, signal });
-      const credentials = await accessFor(repository, signal);
+      const credentials = await credentialsFor(repository, signal);
       const fetch = (what: string): Promise<string> =>
         runGit(['--git-dir', mirror, 'fetch', '--quiet', '--no-tags', '--force', repository.url, what], {
           home: folder,
@@ -167,11 +172,15 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
     },
     fetchCommit,
     readHead: async (repository, ref, signal) => {
-      const credentials = await accessFor(repository, signal);
-      const listed = await runGit(['ls-remote', '--', repository.url, ref], { home: folder, signal, credentials });
-      const line = listed.split('\n').find((each) => each.endsWith(`\t${ref}`));
-      const sha = line?.split('\t')[0];
-      return sha === undefined ? undefined : parseCommitSha(sha);
+      const credentials = await credentialsFor(repository, signal);
+      const tagged = `${ref}^{}`;
+      const listed = await runGit(['ls-remote', '--', repository.url, ref, tagged], { home: folder, signal, credentials });
+      const shaOf = (name: string): CommitSha | undefined => {
+        const line = listed.split('\n').find((each) => each.endsWith(`\t${name}`));
+        return line === undefined ? undefined : parseCommitSha(line.slice(0, line.indexOf('\t')));
+      };
+      const object = shaOf(ref);
+      return object === undefined ? undefined : { commit: shaOf(tagged) ?? object, object };
     },
     readFacts: async (commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts> => {
       const mirror = await ensureFetched(commit, signal);

@@ -40,7 +40,8 @@ export const planChange = async (
   const { catalog, sources, records, signal } = ports;
   const call = createCall(ports.logger, signal, DEADLINE_MS);
   const ref = parseRefName(query.ref.startsWith('refs/') ? query.ref : `refs/heads/${query.ref}`);
-  const sha = query.commit === undefined ? await sources.readHead(query.repository, ref, call.signal) : parseCommitSha(query.commit);
+  const sha =
+    query.commit === undefined ? (await sources.readHead(query.repository, ref, call.signal))?.commit : parseCommitSha(query.commit);
   if (sha === undefined)
     throw unknown({
       code: 'REF_UNKNOWN',
