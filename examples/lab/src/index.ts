@@ -16,6 +16,7 @@ export type { JenkinsAccount } from './components/jenkins-init.js';
 export { JENKINS_VERSION, jenkinsWar } from './components/jenkins-war.js';
 export type { GitRepository } from './components/push-payload.js';
 export { type RepositoryHost, startRepositoryHost } from './components/repository-host.js';
+export { openSshServer, type SshServer, type SshServerOptions, whyNoServer } from './components/ssh-server.js';
 export { createLab, type HostSpec, type HostState, type Lab, type LabHost, type LabOptions, openLab, takeDownLab } from './lab.js';
 export { APP_PORT, type FleetOptions, fleetHosts, type LabServices, type LabServicesOptions, startLabServices } from './lab-services.js';
 export { ensureLayers, LAYERS, type LayerName } from './layers.js';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Host, parseHostAddress } from '@pipit/core';
 import { createTestSetup } from '@pipit/plugin-testing';
+import type { SshServer } from 'pipit-lab';
 import { plugin } from '../src/index.js';
-import type { SshServer } from './ssh-server.js';
 
 export const hostAt = (address: string, id = 'web1'): Host => ({ id, address: parseHostAddress(address), available: true, attributes: {} });
 

@@ -7,10 +7,10 @@ import type { Connection } from '@pipit/core';
 import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { createTestCall } from '@pipit/plugin-testing';
 import fc from 'fast-check';
+import { openSshServer, type SshServer, whyNoServer } from 'pipit-lab';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { socketFolderOf } from '../src/ssh-folder.js';
 import { configFor, hostAt, openInstance, until } from './instances.js';
-import { openSshServer, type SshServer, whyNoServer } from './ssh-server.js';
 
 const skipReason = await whyNoServer();
 const local = { cwd: '/', env: minimalEnvironment('/') };

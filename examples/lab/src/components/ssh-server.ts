@@ -51,7 +51,7 @@ const unpackServer = async (): Promise<string> => {
 export interface SshServer {
   readonly address: string;
   readonly port: number;
-  /** The private key that may log in as root and as deploy. */
+  /** The private key that may log in as root, deploy and git. */
   readonly privateKey: string;
   readonly privateKeyFile: string;
   /** The line that belongs into known_hosts. */
@@ -87,7 +87,7 @@ const isListening = (address: string, port: number): Promise<boolean> =>
     socket.once('error', () => resolve(false));
   });
 
-/** A real sshd on a loopback address, in namespaces of its own: with a user `deploy`, sudo, and /usr and /etc laid over this machine's. */
+/** A real sshd on a loopback address, in namespaces of its own: with users `deploy` and `git`, sudo, and /usr and /etc laid over this machine's. */
 export const openSshServer = async ({
   options = [],
   number = 1,
@@ -100,13 +100,14 @@ export const openSshServer = async ({
   const etc = join(folder, 'etc');
   await mkdir(etc);
   const passwd = await readFile('/etc/passwd', 'utf8');
-  const without = passwd.split('\n').filter((line) => !/^(?:sshd|deploy|root):/.test(line));
+  const without = passwd.split('\n').filter((line) => !/^(?:sshd|deploy|git|root):/.test(line));
   await writeFile(
     join(etc, 'passwd'),
     [
       `root:x:0:0:root:${folder}/root:/bin/bash`,
       'sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin',
       `deploy:x:65532:65534::${folder}/home:/bin/sh`,
+      `git:x:65531:65534::${folder}/home:/bin/sh`,
       ...without,
     ].join('\n'),
   );
@@ -115,8 +116,12 @@ export const openSshServer = async ({
   await execute('chown', ['65532:65534', join(folder, 'home')]);
   await writeFile(join(etc, 'sudoers'), `root ALL=(ALL) ALL\n${sudoers}\n`, { mode: 0o440 });
   // Accounts without a password are locked for sshd unless shadow says otherwise.
-  const shadow = (await readFile('/etc/shadow', 'utf8')).split('\n').filter((line) => !/^(?:deploy|root):/.test(line));
-  await writeFile(join(etc, 'shadow'), ['root:*:19000:0:99999:7:::', 'deploy:*:19000:0:99999:7:::', ...shadow].join('\n'), { mode: 0o640 });
+  const shadow = (await readFile('/etc/shadow', 'utf8')).split('\n').filter((line) => !/^(?:deploy|git|root):/.test(line));
+  await writeFile(
+    join(etc, 'shadow'),
+    ['root:*:19000:0:99999:7:::', 'deploy:*:19000:0:99999:7:::', 'git:*:19000:0:99999:7:::', ...shadow].join('\n'),
+    { mode: 0o640 },
+  );
   for (const name of ['host', 'user']) await execute('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', join(folder, name)]);
   await rename(join(folder, 'user.pub'), join(folder, 'authorized_keys'));
   const address = loopbackAddress(number);
