@@ -122,10 +122,14 @@ describe('what goes wrong on the way of a run on real components', () => {
       const sha = await push('script/cibuild', (text) => holdBuilds(gate)(text.replace(/while .*\n/, '')));
       await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
       const forged = await callBack('not the secret', { commit: sha });
-      expect([forged.status, ((await forged.json()) as { code?: string }).code]).toEqual([401, 'JENKINS_CALLBACK_SECRET_WRONG']);
+      expect([forged.status, ((await forged.json()) as { error?: { code?: string } }).error?.code]).toEqual([
+        401,
+        'JENKINS_CALLBACK_SECRET_WRONG',
+      ]);
       const early = await Promise.all([callBack(secret, { commit: sha }), callBack(secret, { commit: sha })]);
       expect(early.map(({ status }) => status)).toEqual([202, 202]);
-      const ids = await Promise.all(early.map(async (answer) => ((await answer.json()) as { eventId?: string }).eventId));
+      const ids = (await Promise.all(early.map(async (answer) => ((await answer.json()) as { eventIds: string[] }).eventIds))).flat();
+      expect(ids.length).toBeGreaterThan(0);
       const handled = async () =>
         (await api.listEvents({ limit: 50 })).rows.filter((event) => ids.includes(event.id) && event.state === 'handled').length;
       await waitUntil('both callbacks handled', async () => (await handled()) === new Set(ids).size);
