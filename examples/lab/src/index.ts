@@ -1,5 +1,6 @@
 export { labUnavailable } from './availability.js';
 export { ensureBaseImage, type Image } from './base-image.js';
+export { type AptShelf, type BuiltDeb, type DebRequest, openAptShelf, type ShelfSource } from './components/apt-shelf.js';
 export { type BalancedServer, type Balancer, type BalancerOptions, startBalancer } from './components/balancer.js';
 export { labCacheFolder, withMachineLock } from './components/cache-folder.js';
 export { type ConsulAgent, type ConsulOptions, type ConsulPorts, startConsul } from './components/consul.js';

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createTestCall, createTestOp } from '@pipit/plugin-testing';
 import { type ConsulAgent, freePort, startConsul } from 'pipit-lab';
@@ -51,6 +51,25 @@ describe('rights', () => {
       const url = `${agent.url}/v1/kv/pipit/web/app/canary/version`;
       expect(await (await fetch(`${url}?raw`, { headers })).text()).toBe('1.1');
       expect((await fetch(url, { method: 'PUT', body: '6.6', headers })).status).toBe(403);
+    }
+  });
+});
+
+describe('the README', () => {
+  it('shows consul-template, and whoever asks by HTTP, the key that is written', async () => {
+    const text = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+    const template = /```text\n([\s\S]*?)```/.exec(text)?.[1] ?? '';
+    const keys = [...template.matchAll(/\bkey "([^"]+)"/g), ...text.matchAll(/\/v1\/kv\/(\S+)\?raw/g)].map(([, key = '']) => key);
+    expect(keys.length).toBeGreaterThanOrEqual(2);
+    for (const key of new Set(keys)) {
+      const [prefix, app = '', role, ring = ''] = key.split('/');
+      expect([prefix, role]).toEqual(['pipit', 'app']);
+      const advertiser = open();
+      const { cursor } = await advertiser.read({ ring: ringOf(app, ring), options }, createTestCall());
+      const next = advertisementOf(3);
+      await advertiser.write({ ring: ringOf(app, ring), next, expected: cursor, options }, createTestOp({}));
+      // What consul-template puts in: the value as it is.
+      expect(await plain(key)).toBe(next.version);
     }
   });
 });
