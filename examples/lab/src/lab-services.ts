@@ -7,6 +7,7 @@ import { type Jenkins, startJenkins } from './components/jenkins.js';
 import { type RepositoryHost, startRepositoryHost } from './components/repository-host.js';
 import type { HostSpec } from './host-spec.js';
 import type { Lab, LabHost } from './lab.js';
+import type { LayerName } from './layers.js';
 
 /** Where the lab's app answers on its hosts. */
 export const APP_PORT = 8080;
@@ -16,16 +17,24 @@ export interface FleetOptions {
   readonly canaries?: number;
   /** Default 4. */
   readonly production?: number;
+  /** What single hosts have beyond that, by their names. */
+  readonly moreLayers?: Readonly<Record<string, LayerName>>;
 }
 
 /** The hosts of the usual lab: canaries, production, one that builds, one that serves packages, one that balances; all with a Consul agent. */
-export const fleetHosts = ({ canaries = 2, production = 4 }: FleetOptions = {}): HostSpec[] => [
-  ...Array.from({ length: canaries }, (_, index): HostSpec => ({ name: `canary-${index + 1}`, layer: 'consul' })),
-  ...Array.from({ length: production }, (_, index): HostSpec => ({ name: `production-${index + 1}`, layer: 'consul' })),
-  { name: 'build-1', layer: ['build', 'consul'] },
-  { name: 'repository-1', layer: ['repository', 'consul'] },
-  { name: 'balancer-1', layer: ['balancer', 'consul'] },
-];
+export const fleetHosts = ({ canaries = 2, production = 4, moreLayers = {} }: FleetOptions = {}): HostSpec[] => {
+  const hosts: readonly (readonly [name: string, ...layers: LayerName[]])[] = [
+    ...Array.from({ length: canaries }, (_, index) => [`canary-${index + 1}`] as const),
+    ...Array.from({ length: production }, (_, index) => [`production-${index + 1}`] as const),
+    ['build-1', 'build'],
+    ['repository-1', 'repository'],
+    ['balancer-1', 'balancer'],
+  ];
+  return hosts.map(([name, ...layers]) => {
+    const more = moreLayers[name];
+    return { name, layer: [...layers, 'consul', ...(more === undefined ? [] : [more])] };
+  });
+};
 
 export interface LabServicesOptions {
   /** Made of {@link fleetHosts}. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '@pipit/core';
 import { createRuntime, type Runtime } from '@pipit/runtime';
 import { createServer } from '@pipit/server';
-import { createLab, fleetHosts, freePort, type Lab, type LabServices, startLabServices } from 'pipit-lab';
+import { createLab, type FleetOptions, fleetHosts, freePort, type Lab, type LabServices, startLabServices } from 'pipit-lab';
 import { cloneSampleApp, type Developer } from 'pipit-main-job';
 import { findFreight, installFreight } from './freight.js';
 import { createJenkinsJob } from './jenkins-job.js';
@@ -21,6 +21,8 @@ export interface ShowcaseOptions {
   readonly canaries?: number;
   /** Default 4. */
   readonly production?: number;
+  /** What single hosts have beyond the usual, by their names. */
+  readonly moreLayers?: FleetOptions['moreLayers'];
   readonly say?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -64,8 +66,9 @@ export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseG
   const hookSecret = secret();
   const callbackSecret = secret();
   say('Bringing up the hosts (the first time their images are built, which takes some minutes) ...');
-  const { canaries = 2, production = 4 } = options;
-  const lab = await createLab({ folder: join(folder, 'lab'), hosts: fleetHosts({ canaries, production }), ...(signal && { signal }) });
+  const { canaries, production, moreLayers } = options;
+  const fleet = { ...(canaries && { canaries }), ...(production && { production }), ...(moreLayers && { moreLayers }) };
+  const lab = await createLab({ folder: join(folder, 'lab'), hosts: fleetHosts(fleet), ...(signal && { signal }) });
   let services: LabServices | undefined;
   const down = async (): Promise<void> => {
     await services?.stop();

@@ -6,6 +6,7 @@ import { labUnavailable } from 'pipit-lab';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { prepareGround, type ShowcaseGround, type ShowcaseServer, startPipit } from '../src/showcase.js';
 import { builtPlugins } from './support/built-plugins.js';
+import { allowAllOrigins, NOTHING_FOUND, upgradeUnattended, wouldUpgrade } from './support/unattended-upgrades.js';
 import { waitForRun } from './support/wait-for-run.js';
 
 const UP_MS = 900_000;
@@ -23,7 +24,7 @@ describe('the original pipeline on real components', () => {
   beforeAll(async () => {
     if (unavailable !== undefined) return;
     folder = await mkdtemp('/var/tmp/pipit-showcase-test-');
-    ground = await prepareGround({ folder });
+    ground = await prepareGround({ folder, moreLayers: { 'production-2': 'unattended-upgrades' } });
     server = await startPipit(ground, { dataFolder: join(folder, 'data'), writeLog: (line) => log.push(line) });
     api = server.runtime.api({ name: 'test', origin: 'library' });
   }, UP_MS);
@@ -194,7 +195,27 @@ describe('the original pipeline on real components', () => {
         .exec(['sh', '-c', 'apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade']);
       expect(upgrade.exitCode).toBe(0);
       expect(await versionsOf('production')).toEqual([first, first, first, first]);
-      // It stays down: back with the release before, it would rightly forbid the promotion.
+      // canary-2 stays down: back with the release before, it would rightly forbid the promotion.
+    },
+    RUN_MS,
+  );
+
+  it(
+    'shows production nothing of it in unattended-upgrades, whatever origins these may take',
+    async () => {
+      const host = ground.lab.host('production-2');
+      await allowAllOrigins(host);
+      const said = await upgradeUnattended(host);
+      expect(said).toContain('site=*');
+      expect(said).toContain(NOTHING_FOUND);
+      const policy = (await host.exec(['apt-cache', 'policy', 'shop'])).stdout;
+      expect(policy).toContain(`Candidate: ${first}`);
+      expect(policy).not.toContain(second);
+      expect(await versionsOf('production')).toEqual([first, first, first, first]);
+      // The same command, had the host the canaries' source: it would upgrade, but for the pin.
+      const source = (await ground.lab.host('canary-1').exec(['cat', '/etc/apt/sources.list.d/pipit-shop.list'])).stdout;
+      expect(await wouldUpgrade(host, source, false)).toContain('Packages that will be upgraded: shop');
+      expect(await wouldUpgrade(host, source, true)).toContain(NOTHING_FOUND);
     },
     RUN_MS,
   );
