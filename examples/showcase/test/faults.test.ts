@@ -95,17 +95,24 @@ describe('what goes wrong on the way of a run on real components', () => {
   const holdBuilds = (gate: string) => (text: string) => `${text}\nwhile [ ! -e ${gate} ]; do sleep 0.1; done\n`;
 
   it(
-    'brings a commit whose build was cut by a restart of Jenkins to the canary all the same',
+    'fails a run whose build died with Jenkins, says what to do, and delivers the next push',
     async () => {
-      await isOnCanary((await ground.developer.pushFirst()).sha);
+      const first = await isOnCanary((await ground.developer.pushFirst()).sha);
       const gate = join(folder, 'gate-1');
       const sha = await push('script/cibuild', holdBuilds(gate));
       await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
+      await waitUntil('a build that pipit follows', async () =>
+        ((await findRun(sha))?.operations ?? []).some(({ steps }) =>
+          steps.some(({ name, state }) => name === 'await' && state === 'running'),
+        ),
+      );
       await jenkins().restart({ kill: true });
       await writeFile(gate, '');
-      await isOnCanary(sha);
-      const results = await jenkinsBuilds(sha);
-      expect(results.filter((result) => result === 'SUCCESS')).toHaveLength(1);
+      const { run } = await waitForRun(api, sha, log);
+      expect(run).toMatchObject({ state: 'ended', outcome: 'failed', failure: { code: 'TASK_LOST' } });
+      expect(run.failure?.hint).toMatch(/^Push again/);
+      expect(await advertised('canary')).toBe(first);
+      await isOnCanary(await push());
     },
     RUN_MS,
   );
@@ -121,20 +128,23 @@ describe('what goes wrong on the way of a run on real components', () => {
       const gate = join(folder, 'gate-2');
       const sha = await push('script/cibuild', (text) => holdBuilds(gate)(text.replace(/while .*\n/, '')));
       await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
-      const forged = await callBack('not the secret', { commit: sha });
-      expect([forged.status, ((await forged.json()) as { error?: { code?: string } }).error?.code]).toEqual([
-        401,
-        'JENKINS_CALLBACK_SECRET_WRONG',
-      ]);
-      const early = await Promise.all([callBack(secret, { commit: sha }), callBack(secret, { commit: sha })]);
-      expect(early.map(({ status }) => status)).toEqual([202, 202]);
-      const ids = (await Promise.all(early.map(async (answer) => ((await answer.json()) as { eventIds: string[] }).eventIds))).flat();
-      expect(ids.length).toBeGreaterThan(0);
-      const handled = async () =>
-        (await api.listEvents({ limit: 50 })).rows.filter((event) => ids.includes(event.id) && event.state === 'handled').length;
-      await waitUntil('both callbacks handled', async () => (await handled()) === new Set(ids).size);
-      expect((await findRun(sha))?.run).toMatchObject({ state: 'running', stage: 'build' });
-      await writeFile(gate, '');
+      try {
+        const forged = await callBack('not the secret', { commit: sha });
+        expect([forged.status, ((await forged.json()) as { error?: { code?: string } }).error?.code]).toEqual([
+          401,
+          'JENKINS_CALLBACK_SECRET_WRONG',
+        ]);
+        const early = await Promise.all([callBack(secret, { commit: sha }), callBack(secret, { commit: sha })]);
+        expect(early.map(({ status }) => status)).toEqual([202, 202]);
+        const ids = (await Promise.all(early.map(async (answer) => ((await answer.json()) as { eventIds: string[] }).eventIds))).flat();
+        expect(ids.length).toBeGreaterThan(0);
+        const handled = async () =>
+          (await api.listEvents({ limit: 50 })).rows.filter((event) => ids.includes(event.id) && event.state === 'handled').length;
+        await waitUntil('both callbacks handled', async () => (await handled()) === new Set(ids).size);
+        expect((await findRun(sha))?.run).toMatchObject({ state: 'active', stage: 'build' });
+      } finally {
+        await writeFile(gate, '');
+      }
       await isOnCanary(sha);
       expect(await jenkinsBuilds(sha)).toEqual(['SUCCESS']);
       const before = (await api.listRuns({ limit: 50 })).rows.map(({ id, state }) => [id, state]);

@@ -45,7 +45,7 @@ export const collectOutputs = async ({ client, job, number, folder, files, signa
     throw new PluginError({
       code: 'JENKINS_BUILD_GONE',
       message: `Jenkins no longer has build ${number} of ${shownJob(job)}, so its artifacts cannot be collected`,
-      hint: 'Let the job keep more builds, and retry the run.',
+      hint: 'Let the job keep more builds, then push again.',
       recovery: 'stop',
     });
   const fingerprints = (found.fingerprint ?? []).flatMap((each) => each ?? []);

@@ -161,7 +161,8 @@ export const launchConsul = async (options: ConsulOptions): Promise<ConsulAgent>
     if (isRunning()) return;
     const log = await open(logPath, 'a');
     try {
-      child = spawn(program, ['agent', `-config-file=${configPath}`], {
+      // It ends with this process, however that ends.
+      child = spawn('setpriv', ['--pdeathsig', 'TERM', program, 'agent', `-config-file=${configPath}`], {
         stdio: ['ignore', log.fd, log.fd],
       });
       await once(child, 'spawn');

@@ -72,7 +72,7 @@ export const followTask = async <Request, Result>(
       throw new StepFailed({
         code: 'TASK_LOST',
         message: `${options.effect.part.instance} lost what it was doing: ${state.reason}`,
-        hint: 'Push again, or retry the run, once it is well.',
+        hint: 'Push again once it is well; an empty commit will do.',
       });
     if (state?.handle !== undefined) started = { ...started, handle: state.handle };
     if (state?.partial !== undefined) await options.onPartial?.(state.partial);
