@@ -89,6 +89,7 @@ export const prepareGround = async (options: ShowcaseOptions): Promise<ShowcaseG
     await createJenkinsJob({ jenkins, name: 'shop-build', callbackHeaderFile: headerFile });
     const developer = await cloneSampleApp({ sampleApp: SAMPLE_APP, clone: join(folder, 'shop'), remote: cloneUrl });
     const environment = {
+      SHOWCASE_URL: `http://127.0.0.1:${port}`,
       SHOWCASE_GIT_URL: git.url,
       SHOWCASE_HOOK_SECRET: hookSecret,
       SHOWCASE_JENKINS_URL: jenkins.url,

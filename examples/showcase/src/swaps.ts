@@ -44,5 +44,5 @@ export const writeSwappedConfig = async (file: string, names: readonly string[])
   const instances = Object.entries({ ...config.plugins, ...plugins }).filter(
     ([name]) => !gone.includes(name) && (name in config.plugins || after.has(name)),
   );
-  await writeFile(file, stringify({ plugins: Object.fromEntries(instances), pipelines: { shop } }));
+  await writeFile(file, stringify({ ...config, plugins: Object.fromEntries(instances), pipelines: { shop } }));
 };

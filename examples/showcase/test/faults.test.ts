@@ -98,6 +98,8 @@ describe('what goes wrong on the way of a run on real components', () => {
     'fails a run whose build died with Jenkins, says what to do, and delivers the next push',
     async () => {
       const first = await isOnCanary((await ground.developer.pushFirst()).sha);
+      // Jenkins' own callback came through.
+      expect((await api.listEvents({ limit: 50 })).rows.map(({ instance }) => instance)).toContain('jenkins');
       const gate = join(folder, 'gate-1');
       const sha = await push('script/cibuild', holdBuilds(gate));
       await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
@@ -108,9 +110,11 @@ describe('what goes wrong on the way of a run on real components', () => {
       );
       await jenkins().restart({ kill: true });
       await writeFile(gate, '');
-      const { run } = await waitForRun(api, sha, log);
-      expect(run).toMatchObject({ state: 'ended', outcome: 'failed', failure: { code: 'TASK_LOST' } });
-      expect(run.failure?.hint).toMatch(/^Push again/);
+      const { run, operations } = await waitForRun(api, sha, log);
+      expect(run).toMatchObject({ state: 'ended', outcome: 'failed', reason: expect.stringMatching(/^jenkins lost what it was doing/) });
+      expect(operations.map(({ error }) => error)).toContainEqual(
+        expect.objectContaining({ code: 'TASK_LOST', hint: expect.stringMatching(/^Push again/) }),
+      );
       expect(await advertised('canary')).toBe(first);
       await isOnCanary(await push());
     },
