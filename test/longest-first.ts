@@ -1,7 +1,14 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Parts of paths of the files that take minutes, the longest first: begun last, each would keep one worker busy while the other has nothing left. */
-const LONG = ['end-to-end-tests/test/kill-walk', 'end-to-end-tests/', 'plugins/local/test/', 'engine-dbos/test/'] as const;
+const LONG = [
+  'end-to-end-tests/test/kill-walk',
+  'examples/showcase/test/',
+  'end-to-end-tests/',
+  'plugins/local/test/',
+  'plugins/ssh/test/',
+  'engine-dbos/test/',
+] as const;
 
 const placeOf = ({ moduleId }: TestSpecification): number => {
   const place = LONG.findIndex((part) => moduleId.includes(part));
