@@ -93,7 +93,7 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
   const pools = { records: open(POOL_SIZES.records), exclusive: open(POOL_SIZES.exclusive), engine: open(POOL_SIZES.engine) };
   const db = createKysely(pools.records);
   await migrateRecords(db);
-  const records = createPostgresRecords({ db, exclusivePool: pools.exclusive });
+  const records = createPostgresRecords({ pool: pools.records, exclusivePool: pools.exclusive });
   const engine = createDbosEngine({ url, pool: pools.engine, executorId: 'embedded', logger });
   const part = (instance) => ({ instance, subject: plugins[instance], options: {} });
   const definition = {

@@ -208,7 +208,7 @@ describe('the records on PostgreSQL', () => {
   it('say that the database does not answer', async () => {
     const pool = createPool({ url: 'postgresql://pipit@localhost/pipit?host=%2Fnowhere' }, { max: 1, onError: () => undefined });
     const db = createKysely<unknown>(pool);
-    const records = createPostgresRecords({ db, exclusivePool: pool });
+    const records = createPostgresRecords({ pool, exclusivePool: pool });
     onTestFinished(() => db.destroy());
     const expected = { code: 'DATABASE_UNAVAILABLE', recovery: 'retry' };
     await expect(records.get('settings', { name: 'x' })).rejects.toMatchObject(expected);

@@ -40,10 +40,24 @@ export const hashAudit = (row: Omit<AuditRow, 'hash'>): string =>
     .update(canonical([row.sequence, row.at, row.actor, row.origin, row.action, row.subject, row.detail, row.previousHash]))
     .digest('hex');
 
+/** Takes the chain's lock, which is held until the commit, and gives what appends to the chain; call that once. */
+export const openAudit = async (transaction: RecordsTransaction): Promise<(...entries: readonly AuditEntry[]) => Promise<void>> => {
+  const [, [last]] = await Promise.all([
+    transaction.lock('audit'),
+    transaction.list('audit', { orderBy: ['sequence', 'descending'], limit: 1 }),
+  ]);
+  return async (...entries) => {
+    await transaction.insertAll('audit', chainAudit(last, entries));
+  };
+};
+
 /** Appends to the hash chain. Take it last in a transaction: it holds the chain's lock until the commit. */
 export const appendAudit = async (transaction: RecordsTransaction, ...entries: readonly AuditEntry[]): Promise<void> => {
-  await transaction.lock('audit');
-  const [last] = await transaction.list('audit', { orderBy: ['sequence', 'descending'], limit: 1 });
+  const append = await openAudit(transaction);
+  await append(...entries);
+};
+
+const chainAudit = (last: AuditRow | undefined, entries: readonly AuditEntry[]): readonly AuditRow[] => {
   let sequence = last?.sequence ?? 0;
   let previousHash = last?.hash ?? AUDIT_GENESIS;
   const rows: AuditRow[] = [];
@@ -63,7 +77,7 @@ export const appendAudit = async (transaction: RecordsTransaction, ...entries: r
     rows.push({ ...row, hash });
     previousHash = hash;
   }
-  await transaction.insertAll('audit', rows);
+  return rows;
 };
 
 /** The first line whose hash or place does not fit, or undefined when the chain is whole. Give it rows in order. */

@@ -284,6 +284,28 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       expect(await records.get('settings', { name: 'count' })).toMatchObject({ value: 8 });
     });
 
+    test('put a row in the place of the one with its key', async (records) => {
+      const name = 'put';
+      for (const value of [1, 2])
+        await records.transaction((transaction) => transaction.put('settings', { name, value }), { durable: 'soon', oneWrite: true });
+      expect(await records.list('settings', { where: { name } })).toEqual([{ name, value: 2 }]);
+    });
+
+    test('change many rows at once, leaving out what is not there', async (records) => {
+      await records.transaction((transaction) => transaction.insertAll('events', ['a', 'b', 'c'].map((id) => eventRow(id))));
+      for (const options of [{}, { durable: 'soon', oneWrite: true }] as const) {
+        const outcome = JSON.stringify(options);
+        const rows = ['a', 'c', 'gone'].map((id) => ({ ...idOf(id), state: 'handled' as const, outcome, runId: null }));
+        await records.transaction((transaction) => transaction.updateAll('events', rows), options);
+        const stored = await records.list('events');
+        expect(stored.map((row) => [row.id, row.state, row.outcome])).toEqual([
+          ['a', 'handled', outcome],
+          ['b', 'received', null],
+          ['c', 'handled', outcome],
+        ]);
+      }
+    });
+
     test('run exclusive work of one name one after another, each with transactions of its own', async (records) => {
       let inside = 0;
       let most = 0;

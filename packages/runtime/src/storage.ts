@@ -65,7 +65,7 @@ export const openStorage = async (
   return {
     folder,
     lock,
-    records: createPostgresRecords({ db, exclusivePool: pools.exclusive }),
+    records: createPostgresRecords({ pool: pools.records, exclusivePool: pools.exclusive }),
     logs: createPostgresStepLogs(db),
     files: createFileStore({ folder: join(folder.files), clock: systemClock }),
     engine: createDbosEngine({ url, pool: pools.engine, executorId, logger }),

@@ -18,6 +18,10 @@ export const isDatabaseAway = (error: unknown): boolean =>
 
 export const isRaced = (error: unknown): boolean => RACED.has(codeOf(error));
 
+/** Another replica changed a table after this connection had prepared a question about it. Nothing was done. Source: PostgreSQL's plancache.c. */
+export const isStalePlan = (error: unknown): boolean =>
+  codeOf(error) === '0A000' && error instanceof Error && error.message.includes('cached plan');
+
 /**
  * What a caller sees of a database that does not answer: `reconcile` when a commit was under way, since it may have been stored;
  * else `retry`, since the server rolls back what was not committed. Anything else comes back as it is.

@@ -37,6 +37,8 @@ export const createPool = (address: DatabaseAddress, options: { readonly max: nu
   const pool = new Pool({
     connectionString: address.url,
     Client: PatientClient,
+    // Questions that are asked together are sent together.
+    pipeline: true,
     max: options.max,
     types: isoTypes,
     connectionTimeoutMillis: 10_000,

@@ -1,166 +1,178 @@
-import { type KeyOf, type Query, type Records, type RecordsTransaction, TABLE_KEYS, type TableName, type Tables } from '@pipit/pipeline';
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Pool } from 'pg';
-import { isRaced, mapDatabaseError } from './database-errors.js';
+import {
+  type Query,
+  type Records,
+  type RecordsReader,
+  type RecordsTransaction,
+  TABLE_KEYS,
+  type TableName,
+  type Tables,
+} from '@pipit/pipeline';
+import type { Pool, PoolClient } from 'pg';
+import { isRaced, isStalePlan, mapDatabaseError } from './database-errors.js';
 import { createExclusiveNames } from './exclusive-names.js';
-import { JSON_COLUMNS } from './json-columns.js';
-import { RECORDS_SCHEMA } from './migrations.js';
-import { storableJson, storableText } from './storable-text.js';
-
-type Row = Readonly<Record<string, unknown>>;
-type Db = Kysely<unknown>;
+import { createReads, releaseClient, runStatement } from './run-statement.js';
+import {
+  getStatement,
+  insertAllStatement,
+  insertStatement,
+  listStatement,
+  lockStatement,
+  type Row,
+  removeStatement,
+  type Statement,
+  updateAllStatement,
+  updateStatement,
+} from './statements.js';
 
 /** Times a transaction is made again after it lost a race with another. */
 const MAX_RACES = 10;
 
-const tableOf = (table: TableName): RawBuilder<unknown> => sql.table(`${RECORDS_SCHEMA}.${table}`);
+type Run = (statement: Statement) => Promise<readonly Row[]>;
 
-const columnValue = (table: TableName, column: string, value: unknown): RawBuilder<unknown> => {
-  if (JSON_COLUMNS[table].includes(column)) return sql`${value === null ? null : storableJson(value)}::jsonb`;
-  return sql`${typeof value === 'string' ? storableText(value) : value}`;
-};
-
-const equals = (table: TableName, column: string, wanted: unknown): RawBuilder<unknown> => {
-  const reference = sql.ref(column);
-  if (wanted === null) return sql`${reference} is null`;
-  if (!Array.isArray(wanted)) return sql`${reference} = ${columnValue(table, column, wanted)}`;
-  const values = wanted.filter((each) => each !== null);
-  const any = values.length === 0 ? sql`false` : sql`${reference} in (${sql.join(values.map((each) => columnValue(table, column, each)))})`;
-  return values.length === wanted.length ? any : sql`(${any} or ${reference} is null)`;
-};
-
-const conditionsOf = (table: TableName, query: Query<Row>): readonly RawBuilder<unknown>[] => [
-  ...Object.entries(query.where ?? {}).flatMap(([column, wanted]) => (wanted === undefined ? [] : [equals(table, column, wanted)])),
-  ...(query.atMost === undefined ? [] : [sql`${sql.ref(query.atMost.column)} <= ${query.atMost.value}`]),
-  ...(query.after === undefined ? [] : [sql`${sql.ref(query.after.column)} > ${query.after.value}`]),
-  ...(query.before === undefined ? [] : [sql`${sql.ref(query.before.column)} < ${query.before.value}`]),
-];
-
-const whereOf = (conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> =>
-  conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`;
-
-const keyWhere = (table: TableName, key: Row): RawBuilder<unknown> =>
-  whereOf(TABLE_KEYS[table].primary.map((column) => equals(table, column, key[column])));
-
-const select = async (db: Db, table: TableName, query: Query<Row>): Promise<readonly Row[]> => {
-  const [column, direction] = query.orderBy ?? [undefined, 'ascending'];
-  // The primary key decides between equals, so that pages neither overlap nor skip.
-  const columns: readonly string[] = [...new Set([...(column === undefined ? [] : [column]), ...TABLE_KEYS[table].primary])];
-  const order = sql.join(columns.map((each) => (direction === 'ascending' ? sql`${sql.ref(each)} asc` : sql`${sql.ref(each)} desc`)));
-  const limit = query.limit === undefined ? sql`` : sql`limit ${query.limit}`;
-  const result = await sql<Row>`select * from ${tableOf(table)} ${whereOf(conditionsOf(table, query))} order by ${order} ${limit}`.execute(
-    db,
-  );
-  return result.rows;
-};
-
-/** A row under the names of its columns, as Kysely's plugin writes them elsewhere. */
-const inColumns = (row: object): Row =>
-  Object.fromEntries(Object.entries(row).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]));
-
-const createReader = (db: Db) => ({
-  get: async <T extends TableName>(table: T, key: KeyOf<T>): Promise<Tables[T] | undefined> => {
-    const result = await sql<Row>`select * from ${tableOf(table)} ${keyWhere(table, { ...key })}`.execute(db);
-    return result.rows[0] as Tables[T] | undefined; // rows come in by insert alone, which takes the table's type
+const createReader = (run: Run): RecordsReader => ({
+  get: async <T extends TableName>(table: T, key: Parameters<typeof getStatement<T>>[1]): Promise<Tables[T] | undefined> => {
+    const [row] = await run(getStatement(table, key));
+    return row as Tables[T] | undefined; // rows come in by insert alone, which takes the table's type
   },
   list: async <T extends TableName>(table: T, query: Query<Tables[T]> = {}): Promise<readonly Tables[T][]> => {
-    const rows = await select(db, table, query as Query<Row>);
+    const rows = await run(listStatement(table, query as Query<Row>));
     return rows as readonly unknown[] as readonly Tables[T][]; // as in get
   },
 });
 
-const createTransaction = (db: Db): RecordsTransaction => ({
-  ...createReader(db),
-  insert: async (table, row) => {
-    const entries = Object.entries(row);
-    const columns = sql.join(entries.map(([column]) => sql.ref(column)));
-    const values = sql.join(entries.map(([column, value]) => columnValue(table, column, value)));
-    const result =
-      await sql`insert into ${tableOf(table)} (${columns}) values (${values}) on conflict do nothing returning 1 as one`.execute(db);
-    return result.rows.length > 0;
+/** What a transaction is made of, over ways to read, to write and to lock. `soon`: each write is a transaction of its own that need not wait. */
+const createTransaction = (
+  { read, write, lock }: { readonly read: Run; readonly write: Run; readonly lock: (name: string) => Promise<void> },
+  soon: boolean,
+): RecordsTransaction => ({
+  ...createReader(read),
+  insert: async (table, row) => (await write(insertStatement(table, row, { soon, replace: false }))).length > 0,
+  put: async (table, row) => {
+    await write(insertStatement(table, row, { soon, replace: true }));
   },
   insertAll: async (table, rows) => {
-    const [first] = rows;
-    if (first === undefined) return [];
-    const columns = sql.join(Object.keys(first).map((column) => sql.ref(column)));
-    const { primary } = TABLE_KEYS[table];
-    // One parameter for all of them; the table's own row type says what each value becomes.
-    const result = await sql<Row>`insert into ${tableOf(table)} (${columns})
-      select ${columns} from jsonb_populate_recordset(null::${tableOf(table)}, ${storableJson(rows.map(inColumns))}::jsonb)
-      on conflict do nothing returning ${sql.join(primary.map((column) => sql.ref(column)))}`.execute(db);
-    const keyOf = (row: Row): string => JSON.stringify(primary.map((column) => row[column]));
-    const written = new Set(result.rows.map(keyOf));
+    if (rows.length === 0) return [];
+    const keyOf = (row: Row): string => JSON.stringify(TABLE_KEYS[table].primary.map((column) => row[column]));
+    const written = new Set((await write(insertAllStatement(table, rows, { soon }))).map(keyOf));
     // Of two rows with one key the first was written: found once, it is taken out.
     return rows.map((row) => written.delete(keyOf({ ...row })));
   },
   update: async (table, key, changes) => {
     const entries = Object.entries(changes).filter(([, value]) => value !== undefined);
-    if (entries.length === 0) return (await createReader(db).get(table, key)) !== undefined;
-    const assignments = sql.join(entries.map(([column, value]) => sql`${sql.ref(column)} = ${columnValue(table, column, value)}`));
-    const result = await sql`update ${tableOf(table)} set ${assignments} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
-    return result.rows.length > 0;
+    if (entries.length === 0) return (await read(getStatement(table, key))).length > 0;
+    return (await write(updateStatement(table, key, entries, { soon }))).length > 0;
   },
-  remove: async (table, key) => {
-    const result = await sql`delete from ${tableOf(table)} ${keyWhere(table, { ...key })} returning 1 as one`.execute(db);
-    return result.rows.length > 0;
+  updateAll: async (table, rows) => {
+    if (rows.length > 0) await write(updateAllStatement(table, rows, { soon }));
   },
-  lock: async (name) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(db);
-  },
+  remove: async (table, key) => (await write(removeStatement(table, key))).length > 0,
+  lock,
 });
 
-const mapped = async <T>(work: () => Promise<T>): Promise<T> => {
+const mapped = async <T>(work: () => Promise<T>, during: 'work' | 'commit' = 'work'): Promise<T> => {
   try {
     return await work();
   } catch (error) {
-    throw mapDatabaseError(error);
+    throw mapDatabaseError(error, during);
   }
 };
 
-const BEGIN = sql`begin isolation level read committed`;
+const BEGIN = 'begin isolation level read committed';
 /** The commit then does not wait for the disk; PostgreSQL writes it there within three times its wal_writer_delay of 200 ms. */
-const BEGIN_SOON = sql`begin isolation level read committed; set local synchronous_commit to off`;
+const COMMIT = { 'at once': 'commit', soon: 'set local synchronous_commit to off; commit' } as const;
 
-/** Not Kysely's own transactions: those keep the connection for ever when a commit or a rollback fails. */
-const transactOnce = <T>(db: Db, work: (transaction: RecordsTransaction) => Promise<T>, isDurableSoon: boolean): Promise<T> =>
-  mapped(() =>
-    db.connection().execute(async (connection) => {
-      await (isDurableSoon ? BEGIN_SOON : BEGIN).execute(connection);
-      let value: T;
-      try {
-        value = await work(createTransaction(connection));
-      } catch (error) {
-        // A connection that is gone has rolled back by itself.
-        await sql`rollback`.execute(connection).catch(() => undefined);
-        throw error;
-      }
-      try {
-        await sql`commit`.execute(connection);
-      } catch (error) {
-        throw mapDatabaseError(error, 'commit');
-      }
-      return value;
-    }),
-  );
+type Durable = () => keyof typeof COMMIT;
+
+/**
+ * One connection, over which what need not wait for each other is sent together: the beginning travels with the first lock or read.
+ * A write waits until the transaction has begun and its locks are held, so that nothing is ever written outside of it.
+ */
+const transactOn = async <T>(client: PoolClient, work: (transaction: RecordsTransaction) => Promise<T>, durable: Durable): Promise<T> => {
+  let ahead: Promise<unknown> = Promise.resolve();
+  let failed: { readonly error: unknown } | undefined;
+  const noted = <V>(result: Promise<V>): Promise<V> => {
+    // The first failure is the reason; those behind it only say that the transaction is over.
+    result.catch((error: unknown) => {
+      failed ??= { error };
+    });
+    return result;
+  };
+  const sendAhead = (result: Promise<unknown>): void => {
+    const all = Promise.all([ahead, noted(result)]);
+    all.catch(() => undefined);
+    ahead = all;
+  };
+  sendAhead(client.query(BEGIN));
+  const read: Run = (statement) => noted(runStatement(client, statement));
+  const write: Run = async (statement) => {
+    await ahead;
+    return noted(runStatement(client, statement));
+  };
+  const lock = (name: string): Promise<void> => {
+    sendAhead(runStatement(client, lockStatement(name)));
+    return ahead.then(() => undefined);
+  };
+  let value: T;
+  try {
+    value = await work(createTransaction({ read, write, lock }, false));
+    await ahead;
+    if (failed !== undefined) throw failed.error;
+  } catch (error) {
+    // A connection that is gone has rolled back by itself.
+    await client.query('rollback').catch(() => undefined);
+    releaseClient(client, failed !== undefined);
+    throw failed?.error ?? error;
+  }
+  try {
+    await client.query(COMMIT[durable()]);
+  } catch (error) {
+    releaseClient(client, true);
+    throw mapDatabaseError(error, 'commit');
+  }
+  releaseClient(client, false);
+  return value;
+};
 
 export interface PostgresRecordsOptions {
-  readonly db: Db;
-  /** Its connections are held while something is done exclusively: apart from the one that `db` uses, so that neither starves the other. */
+  readonly pool: Pool;
+  /** Its connections are held while something is done exclusively: apart from `pool`, so that neither starves the other. */
   readonly exclusivePool: Pool;
 }
 
 /** The records on PostgreSQL. {@link migrateRecords} has made the tables. */
-export const createPostgresRecords = ({ db, exclusivePool }: PostgresRecordsOptions): Records => {
-  const reader = createReader(db);
+export const createPostgresRecords = ({ pool, exclusivePool }: PostgresRecordsOptions): Records => {
+  const run = createReads(pool);
+  // Another replica has just changed the tables: the connection that had prepared it the old way is closed by now.
+  const read: Run = (statement) => run(statement).catch((error: unknown) => (isStalePlan(error) ? run(statement) : Promise.reject(error)));
+  const reader = createReader(read);
+
+  /** The one write of a transaction is a transaction by itself: neither begun nor committed in questions of their own. */
+  const writeOnce = <T>(work: (transaction: RecordsTransaction) => Promise<T>, soon: boolean): Promise<T> => {
+    let writes = 0;
+    const write: Run = (statement) => {
+      writes += 1;
+      if (writes > 1) throw new Error('a transaction of one write made a second one');
+      return mapped(() => run(statement), 'commit');
+    };
+    const lock = async (): Promise<void> => {
+      throw new Error('a transaction of one write holds no lock');
+    };
+    return mapped(() => work(createTransaction({ read, write, lock }, soon)));
+  };
+
+  const transactOnce = <T>(work: (transaction: RecordsTransaction) => Promise<T>, durable: Durable): Promise<T> =>
+    mapped(async () => transactOn(await pool.connect(), work, durable));
+
   return {
     get: (table, key) => mapped(() => reader.get(table, key)),
     list: (table, query) => mapped(() => reader.list(table, query)),
-    transaction: async (work, { durable } = {}) => {
+    transaction: async (work, { durable = 'at once', oneWrite = false } = {}) => {
+      const durableWhen: Durable = () => (typeof durable === 'function' ? durable() : durable);
       for (let races = 0; ; races += 1) {
         try {
-          return await transactOnce(db, work, durable === 'soon');
+          return await (oneWrite ? writeOnce(work, durableWhen() === 'soon') : transactOnce(work, durableWhen));
         } catch (error) {
-          if (!isRaced(error) || races >= MAX_RACES) throw error;
+          if (!(isRaced(error) || isStalePlan(error)) || races >= MAX_RACES) throw error;
         }
       }
     },

@@ -13,6 +13,8 @@ export interface Applied {
   readonly operation?: OperationRow;
   /** Whether the run is to be decided again at once. */
   readonly again: boolean;
+  /** The run as it is now, where that was changed and the run goes on at once. */
+  readonly run?: RunRow;
   /** Other runs that may go on now. */
   readonly wake: readonly RunId[];
 }
@@ -120,18 +122,20 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
         startedAt: null,
         endedAt: null,
       };
-      await transaction.insert('operations', operation);
-      await transaction.update('runs', key, { ...active, stage: move.stage.name });
+      await Promise.all([
+        transaction.insert('operations', operation),
+        transaction.update('runs', key, { ...active, stage: move.stage.name }),
+      ]);
       return { operation, again: false, wake: [] };
     }
     case 'complete': {
-      await transaction.update('runs', key, {
-        ...active,
-        stage: move.stage.name,
-        completedStages: [...run.completedStages, move.stage.name],
-      });
-      if (move.stage.kind === 'promotion') await auditAutomaticPromotion(transaction, view, move.stage.ring);
-      return { again: true, wake: move.releaseLock ? await releaseLock(transaction, run) : [] };
+      const changes = { ...active, stage: move.stage.name, completedStages: [...run.completedStages, move.stage.name] };
+      const [wake] = await Promise.all([
+        move.releaseLock ? releaseLock(transaction, run) : [],
+        transaction.update('runs', key, changes),
+        move.stage.kind === 'promotion' ? auditAutomaticPromotion(transaction, view, move.stage.ring) : undefined,
+      ]);
+      return { again: true, wake, run: { ...run, ...changes } };
     }
     case 'lock': {
       const taken = await transaction.insert('locks', { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at });

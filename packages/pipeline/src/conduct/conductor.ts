@@ -1,6 +1,7 @@
 import type { Logger } from '@pipit/core';
+import { batchCalls } from '../batch-calls.js';
 import type { Hints } from '../hints.js';
-import { handleEvent } from '../intake/handle-event.js';
+import { judgeEvent, markHandled, type Verdict } from '../intake/handle-event.js';
 import { markNotice } from '../notices/mark-notice.js';
 import { sendNotices } from '../notices/send-notices.js';
 import { abandonRollout } from '../operations/verify-rollout.js';
@@ -8,11 +9,11 @@ import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
 import type { MovePoint, PipelineObserver } from '../ports/observer.js';
 import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
-import type { Records } from '../ports/records.js';
+import type { Records, RecordsTransaction } from '../ports/records.js';
 import type { EventId, RunId } from '../records/ids.js';
-import type { OperationRow, RunRow } from '../records/rows.js';
+import type { EventRow, OperationRow, RunRow } from '../records/rows.js';
 import { type Applied, applyMove } from './apply-move.js';
-import { decide } from './decide.js';
+import { decide, stageOf } from './decide.js';
 import { createJanitor } from './janitor.js';
 import { limitConcurrency } from './limit-concurrency.js';
 import { readView } from './read-view.js';
@@ -52,6 +53,8 @@ export interface Conductor {
 const MAX_MOVES = 100;
 /** Handling an event may ask git. In a flood of webhooks, connections and CPU go to those that are still to be answered. */
 const MAX_EVENTS_AT_ONCE = 4;
+/** Events read, or marked as handled, by one question at most. */
+const MAX_EVENTS_TOGETHER = 256;
 
 /**
  * Walks runs through their stages. It holds no state of its own: each decision is made anew from rows, in one transaction, so it may be killed anywhere,
@@ -68,34 +71,49 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   let loop: Promise<void> | undefined;
   let telling: Promise<void> | undefined;
 
-  const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
+  const readQuarantine = () => records.get('settings', { name: 'quarantine' });
+  const isQuarantined = async (): Promise<boolean> => (await readQuarantine()) !== undefined;
 
   const submit = (operation: OperationRow): Promise<void> =>
     engine.submit({ id: operation.id, type: operation.type, version: operation.version, input: operation.input });
 
   /** Stores, in one transaction, every move that a run can make by itself now: up to the start of an operation, a wait or its end. */
   const advance = async (runId: RunId): Promise<void> => {
-    const moves = await records.transaction(async (transaction) => {
+    const [quarantine, found] = await Promise.all([readQuarantine(), records.get('runs', { id: runId })]);
+    if (quarantine !== undefined || found === undefined || found.state === 'ended') return;
+    let last: Applied | undefined;
+    // An operation that is to start is submitted next, which is durable and with it everything stored before; what nothing follows is durable by itself.
+    const durable = () => (last?.operation === undefined ? 'at once' : 'soon');
+    const store = async (transaction: RecordsTransaction) => {
       const stored: (Applied & { readonly point: Omit<MovePoint, 'phase'> })[] = [];
-      const found = await transaction.get('runs', { id: runId });
-      if (found === undefined || found.state === 'ended') return stored;
-      await transaction.lock(`app:${found.app}`);
+      last = undefined;
       const isTold = (catalog.get(found.pipeline)?.notifiers.length ?? 0) > 0;
+      // As it was before the lock: the view is asked for together with the lock, and anew where the run was another by then.
+      let expected = found;
+      let locked: Promise<void> | undefined;
       while (stored.length < MAX_MOVES) {
-        const run = await transaction.get('runs', { id: runId });
+        locked ??= transaction.lock(`app:${found.app}`);
+        const [, run, ahead] = await Promise.all([
+          locked,
+          transaction.get('runs', { id: runId }),
+          readView(transaction, expected, catalog, clock.now()),
+        ]);
         if (run === undefined) return stored;
-        const view = await readView(transaction, run, catalog, clock.now());
+        const view = isSameStage(expected, run) ? { ...ahead, run } : await readView(transaction, run, catalog, clock.now());
         const move = decide(view);
         if (move.type === 'none' || isSameWait(run, move)) return stored;
         if (isTold && stored.length === 0) await markNotice(transaction, runId, clock.now().toISOString());
         const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
         observer.onMove?.({ ...point, phase: 'decided' });
         const applied = await applyMove(transaction, view, move);
+        last = applied;
         stored.push({ point, ...applied });
         if (!applied.again) return stored;
+        expected = applied.run ?? run;
       }
       return stored;
-    });
+    };
+    const moves = await records.transaction(store, { durable });
     for (const { point } of moves) observer.onMove?.({ ...point, phase: 'stored' });
     if (moves.length > 0) {
       ports.onChange(runId);
@@ -136,17 +154,29 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     underWay.set(key, done);
   };
 
-  const wakeRun = (runId: RunId): void =>
-    serially(`run ${runId}`, async () => {
-      if (!(await isQuarantined())) await advance(runId);
-    });
+  const wakeRun = (runId: RunId): void => serially(`run ${runId}`, () => advance(runId));
 
-  const judgeEvent = async (eventId: EventId): Promise<void> => {
-    if (stopping.signal.aborted) return;
-    const row = await records.get('events', { id: eventId });
-    if (row === undefined || row.state === 'handled' || (await isQuarantined())) return;
-    const runId = await handleEvent(ports, row, stopping.signal);
-    if (runId !== undefined) {
+  const readOpenEvent = batchCalls(MAX_EVENTS_TOGETHER, async (ids: readonly EventId[]): Promise<readonly (EventRow | undefined)[]> => {
+    const [rows, quarantine] = await Promise.all([records.list('events', { where: { id: ids, state: 'received' } }), readQuarantine()]);
+    const byId = new Map(quarantine === undefined ? rows.map((row) => [row.id, row]) : []);
+    return ids.map((id) => byId.get(id));
+  });
+  const mark = batchCalls(
+    MAX_EVENTS_TOGETHER,
+    async (events: readonly (Verdict & Pick<EventRow, 'id'>)[]): Promise<readonly undefined[]> => {
+      await markHandled(records, events);
+      return events.map(() => undefined);
+    },
+  );
+
+  const handleEvent = async (eventId: EventId): Promise<void> => {
+    const row = await readOpenEvent(eventId);
+    if (row === undefined || stopping.signal.aborted) return;
+    const verdict = await limitEvents(async () => (stopping.signal.aborted ? undefined : judgeEvent(ports, row, stopping.signal)));
+    if (verdict === undefined) return;
+    await mark({ id: eventId, ...verdict });
+    const { runId } = verdict;
+    if (runId !== null) {
       ports.onChange(runId);
       wakeRun(runId);
     }
@@ -155,7 +185,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const wakeEvent = (eventId: EventId): void => {
     const key = `event ${eventId}`;
     // It is handled once: while it waits for its turn, each sweep would ask for one more look.
-    if (!underWay.has(key)) serially(key, () => limitEvents(() => judgeEvent(eventId)));
+    if (!underWay.has(key)) serially(key, () => handleEvent(eventId));
   };
 
   /** Operations that the engine does not know (killed between storing and submitting) or gave up. */
@@ -212,6 +242,15 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     },
   };
 };
+
+/** Whether a view of the one is a view of the other: what {@link readView} goes by is the same. */
+const isSameStage = (one: RunRow, other: RunRow): boolean =>
+  one.attempt === other.attempt &&
+  one.app === other.app &&
+  one.role === other.role &&
+  one.number === other.number &&
+  one.pipeline === other.pipeline &&
+  stageOf(one)?.kind === stageOf(other)?.kind;
 
 const isSameWait = (run: RunRow, move: ReturnType<typeof decide>): boolean =>
   move.type === 'wait' &&

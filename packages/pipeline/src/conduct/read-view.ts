@@ -1,10 +1,11 @@
 import type { PipelineCatalog } from '../ports/parts.js';
 import type { RecordsReader } from '../ports/records.js';
+import type { RunId } from '../records/ids.js';
 import type { RunRow } from '../records/rows.js';
 import { lockNameOf, type RunView, stageOf } from './decide.js';
 
 /** The delivery that the first ring was given last, however that ended. */
-const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<RunRow | undefined> => {
+const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<RunId | undefined> => {
   const [first] = run.rings;
   if (first === undefined) return undefined;
   const [rollout] = await reader.list('rollouts', {
@@ -12,7 +13,7 @@ const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<Run
     orderBy: ['sequence', 'descending'],
     limit: 1,
   });
-  return rollout && reader.get('runs', { id: rollout.runId });
+  return rollout?.runId;
 };
 
 /** Reads all that a decision about a run, at the stage that it is at, looks at. */
@@ -25,20 +26,22 @@ export const readView = async (reader: RecordsReader, run: RunRow, catalog: Pipe
     const operations = await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } });
     return { run, operations, lock: undefined, promotions: [], rings: [], rollouts: [], policies, newerRun: undefined, now };
   }
-  const [operations, lock, promotions, rings, rollouts, newer] = [
-    await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } }),
-    await reader.get('locks', { name: lockNameOf(run) }),
-    await reader.list('promotions', { where: { runId: run.id } }),
-    await reader.list('rings', { where: { app, role } }),
-    await reader.list('rollouts', { where: { runId: run.id }, orderBy: ['sequence', 'ascending'] }),
-    await reader.list('runs', {
+  // Asked together: one round trip.
+  const [operations, lock, promotions, rings, rollouts, newer, latest] = await Promise.all([
+    reader.list('operations', { where: { runId: run.id, attempt: run.attempt } }),
+    reader.get('locks', { name: lockNameOf(run) }),
+    reader.list('promotions', { where: { runId: run.id } }),
+    reader.list('rings', { where: { app, role } }),
+    reader.list('rollouts', { where: { runId: run.id }, orderBy: ['sequence', 'ascending'] }),
+    reader.list('runs', {
       where: { app, role, kind: 'delivery', state: 'waiting', waitingFor: 'rollout-lock' },
       after: { column: 'number', value: run.number },
       orderBy: ['number', 'ascending'],
     }),
-  ];
+    readLatestCanary(reader, run),
+  ]);
   // A newer run that failed before its canary, or went stale, is in nobody's way; one whose canary failed has been there all the same.
-  const canary = await readLatestCanary(reader, run);
+  const canary = latest === run.id ? run : latest && (await reader.get('runs', { id: latest }));
   const newerRun = canary !== undefined && canary.number > run.number ? canary : newer[0];
   return { run, operations, lock, promotions, rings, rollouts, policies, newerRun, now };
 };

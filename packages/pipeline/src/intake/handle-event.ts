@@ -16,7 +16,7 @@ export interface HandlePorts {
   readonly hints: Hints;
 }
 
-interface Verdict {
+export interface Verdict {
   readonly outcome: string;
   readonly runId: RunId | null;
 }
@@ -215,20 +215,21 @@ const judge = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Pr
 };
 
 /**
- * Decides what becomes of a durable event, once. A fault that may pass (the repository cannot be reached) is thrown, and the event stays
- * `received`; one that cannot is the event's outcome.
+ * Decides what becomes of a durable event, once; {@link markHandled} stores that. A fault that may pass (the repository cannot be reached) is
+ * thrown, and the event stays `received`; one that cannot is the event's outcome.
  */
-export const handleEvent = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Promise<RunId | undefined> => {
-  let verdict: Verdict;
+export const judgeEvent = async (ports: HandlePorts, row: EventRow, signal: AbortSignal): Promise<Verdict> => {
   try {
-    verdict = await judge(ports, row, signal);
+    return await judge(ports, row, signal);
   } catch (thrown) {
     if (!isPluginError(thrown) || thrown.recovery !== 'stop') throw thrown;
-    verdict = nothing(`${thrown.code}: ${thrown.message}`);
+    return nothing(`${thrown.code}: ${thrown.message}`);
   }
+};
+
+/** Marks events as handled, with what became of them. */
+export const markHandled = async (records: Records, events: readonly (Verdict & Pick<EventRow, 'id'>)[]): Promise<void> => {
+  const rows = events.map(({ id, outcome, runId }) => ({ id, state: 'handled' as const, outcome, runId }));
   // A run that it began is durable by itself; a mark that is lost with the machine only makes the event judged again, with the same end.
-  await ports.records.transaction((transaction) => transaction.update('events', { id: row.id }, { state: 'handled', ...verdict }), {
-    durable: 'soon',
-  });
-  return verdict.runId ?? undefined;
+  await records.transaction((transaction) => transaction.updateAll('events', rows), { durable: 'soon', oneWrite: true });
 };

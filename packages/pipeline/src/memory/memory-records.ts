@@ -95,6 +95,15 @@ class MemoryTransaction implements RecordsTransaction {
     return row !== undefined;
   }
 
+  async put<T extends TableName>(table: T, row: Tables[T]): Promise<void> {
+    const stored = structuredClone(row) as unknown as Stored; // as in insert
+    this.#write(table).set(keyText(keysOf(table).primary, stored), Object.freeze(stored));
+  }
+
+  async updateAll<T extends TableName>(table: T, rows: readonly (KeyOf<T> & Partial<Tables[T]>)[]): Promise<void> {
+    for (const row of rows) await this.update(table, row, row);
+  }
+
   async remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean> {
     return this.#write(table).delete(keyText(keysOf(table).primary, { ...key }));
   }

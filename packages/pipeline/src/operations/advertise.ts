@@ -3,6 +3,7 @@ import { judgeAdvertisement } from '../guard/sequence.js';
 import type { PipelineDefinition } from '../ports/parts.js';
 import type { RolloutRow } from '../records/rows.js';
 import type { OperationPorts } from './operation-ports.js';
+import { RECORDED_NEXT } from './recorded-next.js';
 import type { StepTools } from './run-step.js';
 import { StepFailed } from './step-failed.js';
 
@@ -23,9 +24,11 @@ export const advertise = async (
   const record = (): Promise<void> =>
     records.transaction(async (transaction) => {
       const at = clock.now().toISOString();
-      await transaction.insert('advertisements', { ...ring, sequence: rollout.sequence, document: next, writtenAt: at });
-      await transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' });
-    });
+      await Promise.all([
+        transaction.insert('advertisements', { ...ring, sequence: rollout.sequence, document: next, writtenAt: at }),
+        transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' }),
+      ]);
+    }, RECORDED_NEXT);
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
     const outcome = await tools.effect({ part: advertiser, folder: 'none' }, async (op) => {
       const { current, cursor } = await advertiser.subject.read({ ring, options: advertiser.options }, op);

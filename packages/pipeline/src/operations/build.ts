@@ -4,6 +4,7 @@ import { followTask } from './follow-task.js';
 import type { OperationPorts } from './operation-ports.js';
 import { commitOf } from './read-commit.js';
 import { readDefinition } from './read-definition.js';
+import { WRITTEN_ONCE } from './recorded-next.js';
 import type { OperationScope } from './run-step.js';
 import { StepFailed } from './step-failed.js';
 
@@ -37,8 +38,10 @@ export const runBuild = async (ports: OperationPorts, scope: OperationScope): Pr
       const commit = await sources.fetchCommit(scope.run.repository, scope.run.ref, scope.run.sha, tools.signal);
       const facts = await sources.readFacts(commit, scope.run.app, tools.signal);
       const health = definition.healthOf(scope.run.app) ?? facts.health ?? null;
-      await records.transaction((transaction) =>
-        transaction.update('runs', { id: scope.run.id }, { committedAt: commit.committedAt, metadata: facts.metadata, health }),
+      await records.transaction(
+        (transaction) =>
+          transaction.update('runs', { id: scope.run.id }, { committedAt: commit.committedAt, metadata: facts.metadata, health }),
+        WRITTEN_ONCE,
       );
       return commit.committedAt;
     },

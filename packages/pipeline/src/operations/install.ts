@@ -4,6 +4,7 @@ import type { ReleaseRow, RolloutHostState, RolloutRow } from '../records/rows.j
 import { followTask } from './follow-task.js';
 import { hostOf } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
+import { WRITTEN_ONCE } from './recorded-next.js';
 import type { StepTools } from './run-step.js';
 
 const stateOf = (report: HostReport): RolloutHostState =>
@@ -22,22 +23,18 @@ export const install = async (
   const { records, clock } = ports;
   const { rollout, release } = subject;
   const { deployer, repository } = definition;
-  await records.transaction((transaction) => transaction.update('rollouts', { id: rollout.id }, { state: 'installing' }));
-  const rows = await records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
+  const [rows] = await Promise.all([
+    records.list('rolloutHosts', { where: { rolloutId: rollout.id } }),
+    records.transaction((transaction) => transaction.update('rollouts', { id: rollout.id }, { state: 'installing' }), WRITTEN_ONCE),
+  ]);
   const hosts = rows.filter((row) => row.state !== 'left').map(hostOf);
   const recorded = new Map<string, string>();
   const record = async (reports: readonly HostReport[]): Promise<void> => {
     const fresh = reports.filter((report) => recorded.get(report.hostId) !== JSON.stringify(report));
     if (fresh.length === 0) return;
     const updatedAt = clock.now().toISOString();
-    await records.transaction(async (transaction) => {
-      for (const report of fresh)
-        await transaction.update(
-          'rolloutHosts',
-          { rolloutId: rollout.id, hostId: report.hostId },
-          { state: stateOf(report), report, updatedAt },
-        );
-    });
+    const changes = fresh.map((report) => ({ rolloutId: rollout.id, hostId: report.hostId, state: stateOf(report), report, updatedAt }));
+    await records.transaction((transaction) => transaction.updateAll('rolloutHosts', changes), WRITTEN_ONCE);
     for (const report of fresh) recorded.set(report.hostId, JSON.stringify(report));
     for (const report of fresh.filter((each) => each.error !== undefined || !each.reachable))
       tools.log(`${report.hostId}: ${report.error?.message ?? 'not reachable'}

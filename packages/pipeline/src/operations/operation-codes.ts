@@ -9,6 +9,7 @@ import { type PackageInput, runPackage } from './package.js';
 import { createPatientRecords } from './patient-records.js';
 import type { RolloutInput } from './plan-rollout.js';
 import { runPublish } from './publish.js';
+import { WRITTEN_ONCE } from './recorded-next.js';
 import { runRollout } from './rollout.js';
 import { createScope, type OperationScope } from './run-step.js';
 import { errorRecordOf, StepFailed } from './step-failed.js';
@@ -45,14 +46,16 @@ interface Loaded {
 const begin = async (ports: OperationPorts, id: OperationId, context: EngineContext): Promise<Loaded> => {
   const loaded = await context.step('begin', async (): Promise<Json> => {
     const startedAt = ports.clock.now().toISOString();
-    const both = await ports.records.transaction(async (transaction) => {
-      const operation = await transaction.get('operations', { id });
-      const run = operation && (await transaction.get('runs', { id: operation.runId }));
-      if (operation === undefined || run === undefined) throw new Error(`operation ${id} is not recorded`);
-      if (operation.state === 'pending') await transaction.update('operations', { id }, { state: 'running', startedAt });
-      return { operation, run };
-    });
-    return both as unknown as Json; // rows are plain JSON
+    const operation = await ports.records.get('operations', { id });
+    if (operation === undefined) throw new Error(`operation ${id} is not recorded`);
+    const { state } = operation;
+    const [run] = await Promise.all([
+      ports.records.get('runs', { id: operation.runId }),
+      state === 'pending' &&
+        ports.records.transaction((transaction) => transaction.update('operations', { id }, { state: 'running', startedAt }), WRITTEN_ONCE),
+    ]);
+    if (run === undefined) throw new Error(`operation ${id} is not recorded`);
+    return { operation, run } as unknown as Json; // rows are plain JSON
   });
   return loaded as unknown as Loaded; // made just above, maybe before a restart
 };
@@ -61,13 +64,15 @@ const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, e
   context.step('finish', async () => {
     const endedAt = ports.clock.now().toISOString();
     const { id } = loaded.operation;
+    if (ending.state === 'succeeded') {
+      const changes = { state: ending.state, result: ending.result, endedAt };
+      await ports.records.transaction((transaction) => transaction.update('operations', { id }, changes), WRITTEN_ONCE);
+      return null;
+    }
+    const { state, error } = ending;
     await ports.records.transaction(async (transaction) => {
-      const changes =
-        ending.state === 'succeeded'
-          ? { state: ending.state, result: ending.result, endedAt }
-          : { state: ending.state, error: ending.error, endedAt };
-      await transaction.update('operations', { id }, changes);
-      if (ending.state !== 'succeeded') await abandonRollout(transaction, loaded.operation, ending.error.message, endedAt);
+      await transaction.update('operations', { id }, { state, error, endedAt });
+      await abandonRollout(transaction, loaded.operation, error.message, endedAt);
     });
     return null;
   });

@@ -3,6 +3,7 @@ import type { BuildOperationResult } from './build.js';
 import type { OperationPorts } from './operation-ports.js';
 import { commitOf } from './read-commit.js';
 import { readDefinition } from './read-definition.js';
+import { RECORDED_NEXT } from './recorded-next.js';
 import type { OperationScope } from './run-step.js';
 import { StepFailed } from './step-failed.js';
 
@@ -90,9 +91,11 @@ export const runPackage = async (ports: OperationPorts, scope: OperationScope, i
     const release = { app: run.app, version: found.version, commit, artifacts, runId: run.id, metadata: found.metadata };
     await records.transaction(async (transaction) => {
       const current = await transaction.get('runs', { id: run.id });
-      await transaction.insert('releases', { ...release, health: current?.health ?? null, createdAt: clock.now().toISOString() });
-      await transaction.update('runs', { id: run.id }, { version: found.version, metadata: found.metadata });
-    });
+      await Promise.all([
+        transaction.insert('releases', { ...release, health: current?.health ?? null, createdAt: clock.now().toISOString() }),
+        transaction.update('runs', { id: run.id }, { version: found.version, metadata: found.metadata }),
+      ]);
+    }, RECORDED_NEXT);
     return null;
   });
   return { version: found.version, adopted: found.artifacts.length > 0 };

@@ -12,6 +12,7 @@ import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
 import { readDefinition } from './read-definition.js';
 import { readRelease } from './read-release.js';
+import { RECORDED_NEXT } from './recorded-next.js';
 import type { OperationScope, StepTools } from './run-step.js';
 import { StepFailed } from './step-failed.js';
 
@@ -128,20 +129,23 @@ export const planRollout = async (
   );
   const now = clock.now().toISOString();
   const rollout = await records.transaction(async (transaction) => {
-    await transaction.lock(`app:${run.app}`);
-    // A commit whose answer was lost is tried again.
-    const [already] = await transaction.list('rollouts', { where: { operationId: operation.id } });
+    const { restsOn } = choice;
+    // Asked together: one round trip. A commit whose answer was lost is tried again.
+    const [, [already], before, known] = await Promise.all([
+      transaction.lock(`app:${run.app}`),
+      transaction.list('rollouts', { where: { operationId: operation.id } }),
+      restsOn === undefined ? undefined : transaction.get('rings', { ...ring, ring: restsOn.ring }),
+      transaction.get('rings', ring),
+    ]);
     if (already !== undefined) return already;
-    if (choice.restsOn !== undefined) {
-      const before = await transaction.get('rings', { ...ring, ring: choice.restsOn.ring });
-      if (before?.rolloutId !== choice.restsOn.id)
+    if (restsOn !== undefined) {
+      if (before?.rolloutId !== restsOn.id)
         throw new StepFailed({
           code: 'PROMOTION_OVERTAKEN',
-          message: `Ring ${choice.restsOn.ring} has just had another rollout`,
+          message: `Ring ${restsOn.ring} has just had another rollout`,
           hint: 'Look again, then promote.',
         });
     }
-    const known = await transaction.get('rings', ring);
     const sequence = nextSequence({ recorded: known?.sequence ?? 0, advertised: current, reports });
     const row: RolloutRow = {
       ...ring,
@@ -175,10 +179,9 @@ export const planRollout = async (
       }),
     );
     const ringRow = { ...ring, sequence, rolloutId: row.id, version: choice.version, state: 'rolling-out', updatedAt: now } as const;
-    if (known === undefined) await transaction.insert('rings', ringRow);
-    else await transaction.update('rings', ring, ringRow);
+    await transaction.put('rings', ringRow);
     return row;
-  });
+  }, RECORDED_NEXT);
   tools.report(
     `${rollout.version} to ${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'} of ${input.ring} (rollout ${rollout.sequence})`,
   );

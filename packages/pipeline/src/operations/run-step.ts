@@ -5,6 +5,7 @@ import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
 import { errorRecordOf, StepFailed } from './step-failed.js';
+import { createStepNotes, SHOWN } from './step-notes.js';
 
 /** Tries of one step before its failure is the operation's; the last waits some 8 s. */
 const STEP_ATTEMPTS = 6;
@@ -12,11 +13,6 @@ const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
 const QUARANTINE_POLL_MS = 5_000;
 /** How long an effect may take unless it says so: publishing a large package over a slow line takes minutes. */
 const EFFECT_DEADLINE_MS = 15 * 60_000;
-/**
- * Rows of steps show where an operation is; what it goes on from is the engine's own record, which is durable at once and stored after them.
- * An effect with a folder stores that durably before it begins, and with it the attempt.
- */
-const SHOWN = { durable: 'soon' } as const;
 
 type Outcome =
   | { readonly ok: true; readonly value: unknown }
@@ -61,7 +57,7 @@ export interface OperationScope {
 
 /** Makes the function that runs the steps of one operation: records them, tries them again, reads the cancel flag, tells the observer. */
 export const createScope = (ports: OperationPorts, operation: OperationRow, run: RunRow, context: EngineContext): OperationScope => {
-  const { records, logs, clock, stopping, observer } = ports;
+  const { records, clock, stopping, observer } = ports;
   const operationId = operation.id;
   let position = 0;
 
@@ -70,9 +66,11 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     return current !== undefined && current.cancelRequestedBy !== null;
   };
 
+  const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
+
   /** While a person reconciles, no effect begins; operations under way wait before their next try. */
-  const waitOutQuarantine = async (): Promise<void> => {
-    while ((await records.get('settings', { name: 'quarantine' })) !== undefined) {
+  const waitOutQuarantine = async (isSet: boolean): Promise<void> => {
+    for (let still = isSet; still; still = await isQuarantined()) {
       await clock.sleep(QUARANTINE_POLL_MS, stopping);
       if (stopping.aborted) throw new OperationInterrupted();
     }
@@ -85,23 +83,18 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     at: number,
   ): Promise<Outcome> => {
     const key = { operationId, name };
-    if (options.cancellable === true && (await isCancelled()))
-      return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
+    // Asked together: one round trip.
+    const [cancelled, known, quarantined] = await Promise.all([
+      options.cancellable === true ? isCancelled() : false,
+      records.get('steps', key),
+      isQuarantined(),
+    ]);
+    if (cancelled) return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
     const now = (): string => clock.now().toISOString();
-    const known = await records.get('steps', key);
     let attempt = known?.attempt ?? 0;
-    let writes: Promise<unknown> = Promise.resolve();
-    const later = (write: () => Promise<unknown>): void => {
-      writes = writes
-        .then(write)
-        .catch((error: unknown) => ports.logger.warn({ operationId, step: name, error: String(error) }, 'Step note lost'));
-    };
-    const end = async (state: 'succeeded' | 'failed', error: ErrorRecord | null): Promise<void> => {
-      await writes;
-      await records.transaction((transaction) => transaction.update('steps', key, { state, error, endedAt: now() }), SHOWN);
-    };
+    const notes = createStepNotes(ports, key);
     for (let tries = 1; ; tries += 1) {
-      await waitOutQuarantine();
+      await waitOutQuarantine(tries === 1 ? quarantined : await isQuarantined());
       attempt += 1;
       const row = {
         ...key,
@@ -113,14 +106,8 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         startedAt: known?.startedAt ?? now(),
         endedAt: null,
       } as const;
-      await records.transaction(async (transaction) => {
-        if (!(await transaction.insert('steps', row))) await transaction.update('steps', key, row);
-      }, SHOWN);
-      const log = (text: string): void => later(() => logs.append({ operationId, step: name }, text, now()));
-      const report = (message: string): void => {
-        later(() => records.transaction((transaction) => transaction.update('steps', key, { progress: message }), SHOWN));
-        log(`${message}\n`);
-      };
+      await records.transaction((transaction) => transaction.put('steps', row), SHOWN);
+      const { log, report } = notes;
       // With the time of the run's making: after a backup was restored run numbers come again, and the outside still knows those that were lost.
       const keyOf = (task?: string): string =>
         `${run.id}@${Date.parse(run.createdAt).toString(36)}:${operation.stage}:${task ?? name}:${operation.attempt}`;
@@ -154,7 +141,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         observer.onStep?.({ operationId, step: name, phase: 'begun' });
         const value = await work(tools);
         observer.onStep?.({ operationId, step: name, phase: 'done' });
-        await end('succeeded', null);
+        await notes.end('succeeded', null);
         return { ok: true, value };
       } catch (thrown) {
         // While pipit stops, whatever broke off is nobody's failure: the step is entered again after the start.
@@ -164,7 +151,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         if (error.code === 'UNEXPECTED_ERROR') ports.logger.error({ operationId, step: name, error: thrown }, 'Step threw');
         log(`${error.code}: ${error.message}\n`);
         if (final) {
-          await end('failed', error);
+          await notes.end('failed', error);
           return { ok: false, cancelled: thrown instanceof StepFailed && thrown.cancelled, error };
         }
         await clock.sleep(backoffMs(tries, ports.random, RETRY), stopping);

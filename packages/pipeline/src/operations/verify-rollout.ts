@@ -5,6 +5,7 @@ import type { RecordsTransaction } from '../ports/records.js';
 import type { OperationRow, ReleaseRow, RingPolicy, RolloutHostRow, RolloutRow } from '../records/rows.js';
 import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
+import { RECORDED_NEXT } from './recorded-next.js';
 import type { StepTools } from './run-step.js';
 
 /** Stores what a ring is found to be, unless a newer rollout has the ring by now. */
@@ -50,21 +51,20 @@ export const verifyRollout = async (
   const state = judgement.verified ? 'verified' : 'failed';
   await ports.records.transaction(async (transaction) => {
     await transaction.lock(`app:${rollout.app}`);
-    for (const host of judgement.hosts) {
+    const changes = judgement.hosts.map((host) => {
       const row = before.find((each) => each.hostId === host.hostId);
       const seen = reports.find((each) => each.hostId === host.hostId);
       const error = row?.report?.error ?? seen?.error;
       const report =
         seen === undefined ? (row?.report ?? null) : { ...seen, ...(host.state !== 'verified' && error !== undefined ? { error } : {}) };
-      await transaction.update(
-        'rolloutHosts',
-        { rolloutId: rollout.id, hostId: host.hostId },
-        { state: hostStateOf(host), report, updatedAt: at },
-      );
-    }
-    await transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at });
-    await recordRing(transaction, rollout, state, at);
-  });
+      return { rolloutId: rollout.id, hostId: host.hostId, state: hostStateOf(host), report, updatedAt: at };
+    });
+    await Promise.all([
+      transaction.updateAll('rolloutHosts', changes),
+      transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at }),
+      recordRing(transaction, rollout, state, at),
+    ]);
+  }, RECORDED_NEXT);
   if (!judgement.verified) logFailures(tools, before);
   tools.report(reason);
   return { verified: judgement.verified, reason };

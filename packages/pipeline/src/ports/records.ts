@@ -24,20 +24,30 @@ export interface RecordsTransaction extends RecordsReader {
   insert<T extends TableName>(table: T, row: Tables[T]): Promise<boolean>;
   /** The same for many rows, in as few round trips as can be: one answer a row, in their order. */
   insertAll<T extends TableName>(table: T, rows: readonly Tables[T][]): Promise<readonly boolean[]>;
+  /** Inserts the row, or puts it in the place of the one that has its primary key. */
+  put<T extends TableName>(table: T, row: Tables[T]): Promise<void>;
   /** False when there is no such row. */
   update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean>;
+  /** Changes many rows at once: each names its key, and all name the same columns. One that is not there is left out. */
+  updateAll<T extends TableName>(table: T, rows: readonly (KeyOf<T> & Partial<Tables[T]>)[]): Promise<void>;
   /** False when there was no such row. */
   remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean>;
-  /** Waits until no other transaction, of any replica, holds this name; held until the transaction ends. Take several in sorted order. */
+  /**
+   * Waits until no other transaction, of any replica, holds this name; held until the transaction ends. Take several in sorted order.
+   * Questions are answered in the order in which they are asked, so that a read that is asked for right behind it, without waiting, sees what was
+   * stored before the name was free.
+   */
   lock(name: string): Promise<void>;
 }
 
 export interface TransactionOptions {
   /**
    * `soon`: for what shows people how far something is. It outlives pipit's own death at any moment; when the database's machine dies, the last
-   * half second of it may be gone, unless something durable was stored after it. Default `at once`.
+   * half second of it may be gone, unless something durable was stored after it. Default `at once`. A function is asked when `work` has returned.
    */
-  readonly durable?: 'at once' | 'soon';
+  readonly durable?: 'at once' | 'soon' | (() => 'at once' | 'soon');
+  /** `work` makes one write at most and takes no lock, so that it costs one round trip. What it reads is read before, outside of a transaction. */
+  readonly oneWrite?: boolean;
 }
 
 /**
