@@ -22,7 +22,7 @@ export { type BuildHint, createHints, type Hints } from './hints.js';
 export { type Accepted, createIntake, type Delivery, type Intake, inboundKeyOf } from './intake/accept-inbound.js';
 export { pushKeyOf } from './intake/push-key.js';
 export { createMemoryEngine, createMemoryJournal, type MemoryJournal } from './memory/memory-engine.js';
-export { createMemoryRecords } from './memory/memory-records.js';
+export { createMemoryRecords, type MemoryRecords } from './memory/memory-records.js';
 export { createMemoryStepLogs } from './memory/memory-step-logs.js';
 export { definitionFor, expandOptions } from './operations/expand-options.js';
 export { createOperationCodes, OPERATION_VERSIONS } from './operations/operation-codes.js';

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { failCalls } from './world/outside.js';
-import { policy, World } from './world/world.js';
+import { policy, World, type WorldOptions } from './world/world.js';
 
 type Kill = (point: string, count: number) => boolean;
+
+type How = Pick<WorldOptions, 'losesPower'>;
 
 interface Scenario {
   readonly name: string;
   /** Acts it out; points are counted from what `watch` returns to. */
-  play(killAt: Kill): Promise<World>;
+  play(killAt: Kill, how?: How): Promise<World>;
   check(world: World): Promise<void>;
 }
 
@@ -51,8 +53,8 @@ const stepsEnded = async (world: World): Promise<void> => {
 const scenarios: readonly Scenario[] = [
   {
     name: 'a push to production, promoted by itself',
-    play: async (killAt) => {
-      const world = new World({ rings: automatic, killAt });
+    play: async (killAt, how) => {
+      const world = new World({ rings: automatic, killAt, ...how });
       world.outside.hostsAnInspect = 1;
       await world.push();
       await world.settle();
@@ -70,9 +72,9 @@ const scenarios: readonly Scenario[] = [
   },
   {
     name: 'a canary that fails and goes back',
-    play: async (killAt) => {
+    play: async (killAt, how) => {
       let counting = false;
-      const world = new World({ rings: automatic, killAt: (point, count) => counting && killAt(point, count) });
+      const world = new World({ rings: automatic, killAt: (point, count) => counting && killAt(point, count), ...how });
       await world.push();
       await world.settle();
       world.points.length = 0;
@@ -95,10 +97,10 @@ const scenarios: readonly Scenario[] = [
   },
   {
     name: 'a promotion by a person and a rollback of production',
-    play: async (killAt) => {
+    play: async (killAt, how) => {
       let counting = false;
       const rings = [policy('canary'), policy('production')];
-      const world = new World({ rings, killAt: (point, count) => counting && killAt(point, count) });
+      const world = new World({ rings, killAt: (point, count) => counting && killAt(point, count), ...how });
       await world.deliver();
       await world.push();
       await world.settle();
@@ -127,26 +129,33 @@ const scenarios: readonly Scenario[] = [
 ];
 
 describe.each(scenarios)('$name', ({ play, check }) => {
-  it('ends as it should wherever pipit is killed, with no effect repeated and nothing left behind', async () => {
-    const whole = await play(() => false);
-    await check(whole);
-    await checkOnce(whole);
-    const points = [...whole.points];
-    expect(points.length).toBeGreaterThan(100);
-    const failures: string[] = [];
-    for (const [index, name] of points.entries()) {
-      try {
-        const world = await play((_point, count) => count === index + 1);
-        expect(world.kills, 'it was killed').toBe(1);
-        await check(world);
-        await checkOnce(world);
-        await stepsEnded(world);
-      } catch (error) {
-        failures.push(`killed at ${index + 1}, ${name}: ${String(error).slice(0, 400)}`);
+  it.each([
+    ['pipit is killed', { losesPower: false }],
+    ['the power goes, with all that was not durable', { losesPower: true }],
+  ])(
+    'ends as it should wherever %s, with no effect repeated and nothing left behind',
+    async (_what, how) => {
+      const whole = await play(() => false);
+      await check(whole);
+      await checkOnce(whole);
+      const points = [...whole.points];
+      expect(points.length).toBeGreaterThan(100);
+      const failures: string[] = [];
+      for (const [index, name] of points.entries()) {
+        try {
+          const world = await play((_point, count) => count === index + 1, how);
+          expect(world.kills, 'it was killed').toBe(1);
+          await check(world);
+          await checkOnce(world);
+          await stepsEnded(world);
+        } catch (error) {
+          failures.push(`killed at ${index + 1}, ${name}: ${String(error).slice(0, 400)}`);
+        }
       }
-    }
-    expect(failures).toEqual([]);
-  }, 180_000);
+      expect(failures).toEqual([]);
+    },
+    180_000,
+  );
 });
 
 it('a run ends as it should when pipit is killed again and again', async () => {

@@ -86,4 +86,25 @@ describe('what people are told of a run', () => {
     expect(world.kills).toBeGreaterThan(0);
     expect(states(world).at(-1)).toBe('done');
   });
+
+  it('is never what a power cut takes back', async () => {
+    const killAt = (point: string): boolean => point === 'notifier.notify: before the effect' && isLater;
+    let isLater = false;
+    const world = notified({ rings: automatic, losesPower: true, killAt });
+    await world.push();
+    await world.untilRun(1, { outcome: 'succeeded' });
+    await world.until(() => isTold(world));
+    await world.stop();
+    const { id } = await world.run(1);
+    await world.records.transaction(
+      async (transaction) => {
+        await transaction.update('runs', { id }, { reason: 'not on the disk yet' });
+        await transaction.update('notices', { runId: id }, { version: 1_000, dueAt: world.clock.now().toISOString() });
+      },
+      { durable: 'soon' },
+    );
+    isLater = true;
+    await world.until(() => world.kills === 1);
+    expect(await world.run(1)).toMatchObject({ reason: 'not on the disk yet' });
+  });
 });

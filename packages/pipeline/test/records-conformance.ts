@@ -292,7 +292,12 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
     });
 
     test('change many rows at once, leaving out what is not there', async (records) => {
-      await records.transaction((transaction) => transaction.insertAll('events', ['a', 'b', 'c'].map((id) => eventRow(id))));
+      await records.transaction((transaction) =>
+        transaction.insertAll(
+          'events',
+          ['a', 'b', 'c'].map((id) => eventRow(id)),
+        ),
+      );
       for (const options of [{}, { durable: 'soon', oneWrite: true }] as const) {
         const outcome = JSON.stringify(options);
         const rows = ['a', 'c', 'gone'].map((id) => ({ ...idOf(id), state: 'handled' as const, outcome, runId: null }));

@@ -1,4 +1,4 @@
-import type { Query, Records, RecordsTransaction } from '../ports/records.js';
+import type { Query, Records, RecordsTransaction, TransactionOptions } from '../ports/records.js';
 import { type KeyOf, TABLE_KEYS, type TableName, type Tables } from '../records/tables.js';
 
 type Stored = Readonly<Record<string, unknown>>;
@@ -40,6 +40,7 @@ const select = (rows: readonly Stored[], table: TableName, query: Query<Stored>)
 class MemoryTransaction implements RecordsTransaction {
   readonly #store: Store;
   readonly #changed: Store = new Map();
+  #hasWritten = false;
 
   constructor(store: Store) {
     this.#store = store;
@@ -53,6 +54,16 @@ class MemoryTransaction implements RecordsTransaction {
     const copy = this.#changed.get(table) ?? new Map(this.#store.get(table));
     this.#changed.set(table, copy);
     return copy;
+  }
+
+  /** Whether there is something to commit: a transaction that only read makes nothing durable. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
+  #set(rows: Map<string, Stored>, key: string, row: Stored): void {
+    this.#hasWritten = true;
+    rows.set(key, Object.freeze(row));
   }
 
   commit(): void {
@@ -77,7 +88,7 @@ class MemoryTransaction implements RecordsTransaction {
       if (columns === primary) return rows.has(keyText(primary, stored));
       return [...rows.values()].some((other) => keyText(columns, other) === keyText(columns, stored));
     });
-    if (!taken) rows.set(keyText(primary, stored), Object.freeze(stored));
+    if (!taken) this.#set(rows, keyText(primary, stored), stored);
     return !taken;
   }
 
@@ -91,13 +102,13 @@ class MemoryTransaction implements RecordsTransaction {
     const text = keyText(keysOf(table).primary, { ...key });
     const rows = this.#write(table);
     const row = rows.get(text);
-    if (row !== undefined) rows.set(text, Object.freeze({ ...row, ...structuredClone({ ...changes }) }));
+    if (row !== undefined) this.#set(rows, text, { ...row, ...structuredClone({ ...changes }) });
     return row !== undefined;
   }
 
   async put<T extends TableName>(table: T, row: Tables[T]): Promise<void> {
     const stored = structuredClone(row) as unknown as Stored; // as in insert
-    this.#write(table).set(keyText(keysOf(table).primary, stored), Object.freeze(stored));
+    this.#set(this.#write(table), keyText(keysOf(table).primary, stored), stored);
   }
 
   async updateAll<T extends TableName>(table: T, rows: readonly (KeyOf<T> & Partial<Tables[T]>)[]): Promise<void> {
@@ -105,26 +116,45 @@ class MemoryTransaction implements RecordsTransaction {
   }
 
   async remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean> {
-    return this.#write(table).delete(keyText(keysOf(table).primary, { ...key }));
+    const removed = this.#write(table).delete(keyText(keysOf(table).primary, { ...key }));
+    this.#hasWritten ||= removed;
+    return removed;
   }
 
   // Transactions run one after another here, so every name is free.
   async lock(_name: string): Promise<void> {}
 }
 
+/** Records in memory, of which a test may act out that the machine under them loses its power. */
+export interface MemoryRecords extends Records {
+  /** Makes all that is stored durable, as a durable commit of anybody in the same database does. */
+  flush(): void;
+  /** Loses what was stored `soon` since the last durable commit. */
+  cutPower(): void;
+}
+
+const isDurable = ({ durable = 'at once' }: TransactionOptions): boolean =>
+  (typeof durable === 'function' ? durable() : durable) === 'at once';
+
 /** Records in memory, for tests and for `pipit plan`. Lost when the process ends. */
-export const createMemoryRecords = (): Records => {
+export const createMemoryRecords = (): MemoryRecords => {
   const store: Store = new Map();
+  let onDisk: Store = new Map();
   let last: Promise<unknown> = Promise.resolve();
   const held = new Map<string, Promise<unknown>>();
+  // A table's rows are replaced and never changed in place, so that this copies none of them.
+  const flush = (): void => {
+    onDisk = new Map(store);
+  };
   return {
     get: (table, key) => new MemoryTransaction(store).get(table, key),
     list: (table, query) => new MemoryTransaction(store).list(table, query),
-    transaction: (work) => {
+    transaction: (work, options = {}) => {
       const result = last.then(async () => {
         const transaction = new MemoryTransaction(store);
         const value = await work(transaction);
         transaction.commit();
+        if (transaction.hasWritten && isDurable(options)) flush();
         return value;
       });
       last = result.catch(() => undefined);
@@ -137,6 +167,11 @@ export const createMemoryRecords = (): Records => {
         result.catch(() => undefined),
       );
       return result;
+    },
+    flush,
+    cutPower: () => {
+      store.clear();
+      for (const [table, rows] of onDisk) store.set(table, rows);
     },
   };
 };

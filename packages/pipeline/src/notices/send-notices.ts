@@ -81,6 +81,8 @@ const tellAll = async (ports: NoticePorts, row: NoticeRow, run: RunRow): Promise
 const tell = async (ports: NoticePorts, row: NoticeRow): Promise<void> => {
   const { records, clock, random } = ports;
   const run = await records.get('runs', { id: row.runId });
+  // What stores a move may not have reached the disk yet, and nobody is told of what a power cut could take back: this commit is behind it.
+  await records.transaction((transaction) => transaction.update('notices', { runId: row.runId }, { failures: row.failures }));
   const { handles, told, error, mayRetry } =
     run === undefined ? { handles: row.handles, told: row.told, error: null, mayRetry: false } : await tellAll(ports, row, run);
   if (ports.stopping.aborted) return;

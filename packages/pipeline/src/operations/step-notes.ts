@@ -49,7 +49,7 @@ export const createStepNotes = (
 
   const write = async (): Promise<void> => {
     // What is told in the same breath, the step's end among it, is stored together.
-    for (let turn = 0; turn < TURNS; turn += 1) await undefined;
+    for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
     while (!isEnding && (text !== '' || progress !== undefined)) {
       const changes = takeProgress();
       const update =

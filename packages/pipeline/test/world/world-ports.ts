@@ -8,14 +8,16 @@ import type { Outside } from './outside.js';
 export const recordsOf = (records: Records, life: Life): Records => ({
   get: (table, key) => life.call(() => records.get(table, key)),
   list: (table, query) => life.call(() => records.list(table, query)),
-  transaction: (work) =>
+  transaction: (work, options) =>
     life.call(async () => {
-      const value = await records.transaction((transaction) =>
-        life.within(async () => {
-          const result = await work(transaction);
-          life.point('records: before the commit');
-          return result;
-        }),
+      const value = await records.transaction(
+        (transaction) =>
+          life.within(async () => {
+            const result = await work(transaction);
+            life.point('records: before the commit');
+            return result;
+          }),
+        options,
       );
       life.point('records: after the commit');
       return value;
@@ -28,7 +30,8 @@ export const clockOf = (clock: PipelineClock, life: Life): PipelineClock => ({
   sleep: (ms, signal) => life.call(() => clock.sleep(ms, signal)),
 });
 
-export const engineOf = (engine: Engine, life: Life): Engine => ({
+/** @param flush what the engine stores is durable at once, and with it all that the records stored before */
+export const engineOf = (engine: Engine, life: Life, flush: () => void): Engine => ({
   ...engine,
   start: (codes) =>
     engine.start(
@@ -36,14 +39,24 @@ export const engineOf = (engine: Engine, life: Life): Engine => ({
         (code): OperationCode => ({
           ...code,
           run: (id, input, context) =>
-            life.call(() => code.run(id, input, { step: (name, work) => life.call(() => context.step(name, () => life.call(work))) })),
+            life.call(() => {
+              const durably = async <T>(work: () => Promise<T>): Promise<T> => {
+                const value = await life.call(work);
+                flush();
+                return value;
+              };
+              return code.run(id, input, { step: (name, work) => life.call(() => context.step(name, () => durably(work))) });
+            }),
         }),
       ),
     ),
   submit: (operation) =>
     life.call(async () => {
       life.point('engine: before the submit');
-      await life.call(() => engine.submit(operation));
+      await life.call(async () => {
+        flush();
+        await engine.submit(operation);
+      });
       life.point('engine: after the submit');
     }),
   inspect: (id) => life.call(() => engine.inspect(id)),

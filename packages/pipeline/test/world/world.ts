@@ -20,6 +20,7 @@ import {
   findBrokenAudit,
   type Intake,
   type MemoryJournal,
+  type MemoryRecords,
   type PipelineCatalog,
   type PipelineDefinition,
   type Promoted,
@@ -70,6 +71,8 @@ export interface WorldOptions {
   readonly hosts?: Readonly<Record<string, readonly string[]>>;
   /** Decides at each crash point whether pipit is killed there. */
   readonly killAt?: (point: string, count: number) => boolean;
+  /** Whether the database's machine dies with it: what no durable commit followed is lost. */
+  readonly losesPower?: boolean;
 }
 
 interface Process {
@@ -101,7 +104,7 @@ export class World {
   readonly outside: Outside = createOutside();
   readonly clock: WorldClock = createWorldClock();
   /** The database itself, for a test to look at: it outlives every crash. */
-  readonly records: Records = createMemoryRecords();
+  readonly records: MemoryRecords = createMemoryRecords();
   readonly logger: TestLogger = createTestLogger();
   readonly logs = createMemoryStepLogs();
   /** The crash points passed so far, over all processes. */
@@ -160,7 +163,7 @@ export class World {
       this.points.push(point);
       if (this.#options.killAt?.(point, this.points.length) !== true) return;
       this.kills += 1;
-      dying.kill();
+      this.#end(dying);
     });
     const records = recordsOf(this.records, life);
     const clock = clockOf(this.clock, life);
@@ -169,7 +172,7 @@ export class World {
     const catalog = this.#catalog(life);
     const hints = createHints();
     const stopping = new AbortController();
-    const engine = engineOf(createMemoryEngine(this.#journal), life);
+    const engine = engineOf(createMemoryEngine(this.#journal), life, this.records.flush);
     const observer = {
       onStep: ({ operationId, step, phase }: { operationId: string; step: string; phase: string }) =>
         life.point(`${operationId} ${step}: ${phase}`),
@@ -230,9 +233,14 @@ export class World {
     }
   }
 
-  /** kill -9. The next act starts a new process. */
+  #end(life: Life): void {
+    life.kill();
+    if (this.#options.losesPower === true) this.records.cutPower();
+  }
+
+  /** kill -9, or the power goes. The next act starts a new process. */
   crash(): void {
-    this.#process?.life.kill();
+    if (this.#process !== undefined) this.#end(this.#process.life);
     this.kills += 1;
   }
 
