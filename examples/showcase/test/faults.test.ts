@@ -9,7 +9,7 @@ import { builtPlugins } from './support/built-plugins.js';
 import { waitForRun } from './support/wait-for-run.js';
 
 const UP_MS = 900_000;
-const RUN_MS = 240_000;
+const RUN_MS = 900_000;
 const DEADLINE_MS = 120_000;
 
 const unavailable = (await labUnavailable()) ?? builtPlugins();

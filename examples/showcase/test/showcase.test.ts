@@ -10,7 +10,7 @@ import { allowAllOrigins, NOTHING_FOUND, upgradeUnattended, wouldUpgrade } from 
 import { waitForRun } from './support/wait-for-run.js';
 
 const UP_MS = 900_000;
-const RUN_MS = 180_000;
+const RUN_MS = 900_000;
 
 const unavailable = (await labUnavailable()) ?? builtPlugins();
 

@@ -1,6 +1,7 @@
 import type { Api, RunDetail } from '@pipit/runtime';
 
-const WITHIN_MS = 150_000;
+/** A machine that is busy with other tests is ten times slower than a quiet one. */
+const WITHIN_MS = 400_000;
 
 type Run = RunDetail['run'];
 
