@@ -31,6 +31,8 @@ export const LAYERS = {
   consul: { packages: [] },
   /** A host that upgrades itself. */
   'unattended-upgrades': { packages: ['unattended-upgrades'] },
+  /** What Ansible's modules need on a host that they manage. */
+  ansible: { packages: ['python3', 'python3-apt'] },
 } as const satisfies Record<string, LayerRecipe>;
 
 export type LayerName = keyof typeof LAYERS;
