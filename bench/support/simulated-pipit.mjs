@@ -107,7 +107,10 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
   const catalog = { get: () => definition, match: async () => ({ pipeline: definition }) };
   const heads = new Map();
   const sources = {
-    readHead: async (repository) => heads.get(repository.id),
+    readHead: async (repository) => {
+      const commit = heads.get(repository.id);
+      return commit && { commit, object: commit };
+    },
     fetchCommit: async (repository, _ref, sha) => ({ repository, sha, committedAt: '2020-01-01T00:00:00.000Z' }),
     readFacts: async (_commit, app) => ({
       metadata: { description: app, depends: [], architectures: ['all'], prefix: `/opt/${app}`, configFiles: [], services: [] },
