@@ -175,7 +175,7 @@ describe('a delivery that meets trouble of ours', () => {
     expect(runtime.delivered).toEqual([]);
   });
 
-  it('gives back the memory of a sender that went away, and notes whose it was', async () => {
+  it('gives back the memory of a sender that went away, and notes whose it was', { timeout: 120_000 }, async () => {
     const { url, runtime } = await serve();
     const port = Number(new URL(url).port);
     // 15 times 20 MiB, each broken off: together more than may be held at once.
@@ -186,7 +186,7 @@ describe('a delivery that meets trouble of ours', () => {
       await new Promise((resolve) => socket.write(Buffer.alloc(20 * MIB), resolve));
       socket.destroy();
     }
-    await until('the broken ones are noted', () => runtime.refusals.length === 10);
+    await until('the broken ones are noted', () => runtime.refusals.length === 10, 90_000);
     expect(runtime.refusals[0]).toMatchObject({ code: 'REQUEST_MALFORMED', remoteAddress: '127.0.0.1' });
     const answers = await Promise.all(
       Array.from({ length: 8 }, (_, index) =>
@@ -196,7 +196,7 @@ describe('a delivery that meets trouble of ours', () => {
     expect(answers.map((answer) => answer.status)).toEqual(Array.from({ length: 8 }, () => 202));
   });
 
-  it('is sent away with 503 when others fill the memory that bodies may take, and taken when they are through', async () => {
+  it('is sent away with 503 when others fill the memory that bodies may take, and taken when they are through', { timeout: 120_000 }, async () => {
     const { url, runtime } = await serve();
     let release = (): void => undefined;
     runtime.gate = new Promise((resolve) => {
@@ -210,7 +210,7 @@ describe('a delivery that meets trouble of ours', () => {
     };
     const body = JSON.stringify('x'.repeat(25 * MIB - 2));
     const filling = Array.from({ length: 10 }, () => rawRequest(`${url}/hooks/github`, delivery({ body })));
-    await until('ten are held', () => receiving === 10, 20_000);
+    await until('ten are held', () => receiving === 10, 90_000);
     const turnedAway = await rawRequest(`${url}/hooks/github`, delivery({ body }));
     expect(turnedAway.status).toBe(503);
     expect(turnedAway.headers['retry-after']).toBe('1');
