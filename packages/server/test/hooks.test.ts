@@ -196,7 +196,9 @@ describe('a delivery that meets trouble of ours', () => {
     expect(answers.map((answer) => answer.status)).toEqual(Array.from({ length: 8 }, () => 202));
   });
 
-  it('is sent away with 503 when others fill the memory that bodies may take, and taken when they are through', { timeout: 120_000 }, async () => {
+  it('is sent away with 503 when others fill the memory that bodies may take, and taken when they are through', {
+    timeout: 120_000,
+  }, async () => {
     const { url, runtime } = await serve();
     let release = (): void => undefined;
     runtime.gate = new Promise((resolve) => {
