@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createSecret, parseAppName, parseDigest, parseHostAddress, parsePackageName, parsePackageVersion } from '@pipit/core';
 import fc from 'fast-check';
@@ -6,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import {
   HOST_LAUNCH,
   HOST_LOOK,
+  HOST_SCRIPT,
   type HostInstall,
   healthCheckEnvironment,
   hostScriptEnvironment,
@@ -13,6 +16,7 @@ import {
   parseHostLook,
   renderHostTry,
 } from '../src/index.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 const execute = promisify(execFile);
 const names = [parsePackageName('web')];
@@ -97,12 +101,27 @@ describe('a try as it is kept on a host', () => {
     const value = fc.string({ unit: 'binary', maxLength: 80 }).map((text) => text.replaceAll('\0', ''));
     await fc.assert(
       fc.asyncProperty(value, value, async (one, two) => {
-        const [values] = renderHostTry({ PIPIT_A: one, PIPIT_B: two }).split('#!/bin/sh');
-        const { stdout } = await execute('sh', ['-c', `${values}\nprintf '%s\\0%s' "$PIPIT_A" "$PIPIT_B"`]);
+        const text = renderHostTry({ PIPIT_A: one, PIPIT_B: two }).replace(HOST_SCRIPT, () => `printf '%s\\0%s' "$PIPIT_A" "$PIPIT_B"`);
+        const { stdout } = await execute('sh', ['-c', text, '/nonexistent']);
         expect(stdout).toBe(`${one}\0${two}`);
       }),
       { numRuns: 40 },
     );
+  });
+
+  it('does nothing at all when a cut connection left only a part of it, and removes itself when it is whole', async () => {
+    const folder = await temporaryFolder();
+    const file = join(folder, 'try.sh');
+    const whole = renderHostTry({ PIPIT_A: 'a b' }).replace(HOST_SCRIPT, () => `echo "done $PIPIT_A"\n`);
+    for (let length = 1; length < whole.length - 1; length += 1) {
+      await writeFile(file, whole.slice(0, length));
+      const said = await execute('sh', [file]).catch((thrown: unknown) => thrown);
+      expect(said).toMatchObject({ stdout: '' });
+      expect(await readdir(folder)).toEqual(['try.sh']);
+    }
+    await writeFile(file, whole);
+    expect((await execute('sh', [file])).stdout).toBe('done a b\n');
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('tells of a health check, and refuses a path that would end the request', () => {

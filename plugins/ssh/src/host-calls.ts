@@ -1,4 +1,4 @@
-import { type Host, type HostReport, type PackageName, PluginError } from '@pipit/core';
+import { type Call, type Host, type HostReport, type PackageName, PluginError } from '@pipit/core';
 import {
   HOST_LAUNCH,
   HOST_LOOK,
@@ -58,7 +58,7 @@ export const launchOnHost = async (
   host: Host,
   install: HostInstall,
   tries: number,
-  call: HostCall,
+  call: HostCall & Pick<Call, 'clock'>,
 ): Promise<HostLaunch> => {
   const result = await runOnHost(
     client,
@@ -68,7 +68,7 @@ export const launchOnHost = async (
       root: true,
       tries,
       timeoutMs: ANSWER_WITHIN_MS,
-      env: { PIPIT_PACKAGE: install.artifact.name, PIPIT_ID: hostTryId(install.key) },
+      env: { PIPIT_PACKAGE: install.artifact.name, PIPIT_ID: hostTryId(install.key), PIPIT_AT: call.clock.now().toISOString() },
       input: Buffer.from(renderHostTry(hostScriptEnvironment(install))),
     },
     call,

@@ -2,7 +2,10 @@ import { type Labels, PluginError } from '@pipit/core';
 import { quoteForShell, SYSTEM_PATH } from '@pipit/plugin-kit';
 
 /** Gives the command a clean environment; who logs in (or sudo) says only HOME. */
-const CLEAN_ENVIRONMENT = `exec env -i HOME="$HOME" PATH=${SYSTEM_PATH} LANG=C.UTF-8 /bin/sh -c "$0" pipit "$@"`;
+const CLEAN = `exec env -i HOME="$HOME" PATH=${SYSTEM_PATH} LANG=C.UTF-8 /bin/sh -c`;
+
+/** Up to here a shell's own `read`, a byte at a time, is faster than starting `head`. */
+const READ_BY_SHELL_BYTES = 2_048;
 
 /**
  * Runs one command on the host: POSIX sh, and this text never varies. The command comes over standard input, so that neither its arguments
@@ -16,8 +19,17 @@ export const REMOTE_WRAPPER = String.raw`
 pipit_nonce=$1 pipit_size=$3
 pipit_say() { printf '\036%s %s\n' "$pipit_nonce" "$*" >&2; }
 pipit_say begin
-pipit_header=$(head -c "$2")
-case $pipit_header in *"#$pipit_nonce") ;; *) exit 255 ;; esac
+if [ "$2" -gt ${READ_BY_SHELL_BYTES} ]; then
+  pipit_header=$(head -c "$2")
+else
+  pipit_header=
+  while IFS= read -r pipit_line; do
+    pipit_header="$pipit_header$pipit_line
+"
+    [ "$pipit_line" = "#$pipit_nonce" ] && break
+  done
+fi
+case $pipit_header in *"#$pipit_nonce"*) ;; *) exit 255 ;; esac
 eval "$pipit_header"
 if [ "$pipit_root" = yes ] && [ "$(id -u)" != 0 ]; then pipit_say end noroot; exit 0; fi
 if [ -n "$pipit_folder" ] && ! cd -- "$pipit_folder" 2>/dev/null; then pipit_say end nofolder; exit 0; fi
@@ -27,15 +39,26 @@ if [ "$pipit_size" = stream ]; then
   pipit_say end "$?"
   exit 0
 fi
-exec 3<&0 4>&1
-{
-  [ "$pipit_size" = 0 ] || head -c "$pipit_size" <&3
-  exec >&-
-  while read -r pipit_word <&3; do [ "$pipit_word" = "$pipit_nonce" ] && exit 0; done
+pipit_watch() {
+  while read -r pipit_word; do [ "$pipit_word" = "$pipit_nonce" ] && exit 0; done
   trap '' TERM
   kill -TERM 0
   sleep 5
   kill -KILL 0
+}
+exec 3<&0
+if [ "$pipit_size" = 0 ]; then
+  pipit_watch <&3 >/dev/null 2>&1 &
+  ( exec "$@" 3<&- ) </dev/null
+  pipit_say end "$?"
+  wait
+  exit 0
+fi
+exec 4>&1
+{
+  head -c "$pipit_size" <&3
+  exec >&-
+  pipit_watch <&3
 } 4>&- | {
   ( exec "$@" 3<&- >&4 4>&- )
   pipit_say end "$?"
@@ -75,23 +98,29 @@ const assignment = (name: string, value: string): string => {
 /**
  * A command as it goes over ssh. All that varies passes `quoteForShell`.
  *
- * @param nonce 32 hexadecimal characters that nobody can guess
+ * @param options.nonce 32 hexadecimal characters that nobody can guess
+ * @param options.isRoot whether root is who logs in
  * @throws PluginError `SSH_VARIABLE_INVALID`, `ARGUMENT_HAS_NUL` (stop)
  */
-export const wrapCommand = (command: RemoteCommand, options: { readonly nonce: string; readonly sudo: boolean }): WrappedCommand => {
+export const wrapCommand = (
+  command: RemoteCommand,
+  options: { readonly nonce: string; readonly sudo: boolean; readonly isRoot: boolean },
+): WrappedCommand => {
   const { argv, cwd = '', env = {}, input, root = false } = command;
   const variables = Object.entries(env).map(([name, value]) => `export ${assignment(name, value)}`);
   const header = Buffer.from(
     [
       ...variables,
       assignment('pipit_folder', cwd),
-      assignment('pipit_root', root ? 'yes' : 'no'),
+      // Whether it is root is looked at where nothing says so.
+      assignment('pipit_root', root && !options.sudo && !options.isRoot ? 'yes' : 'no'),
       // Quoted as arguments of set, the command's words become exactly $1, $2 and so on.
       `set -- ${quoteForShell(argv)}`,
-      `#${options.nonce}`,
+      `#${options.nonce}\n`,
     ].join('\n'),
   );
   const size = input === undefined ? '0' : input instanceof Uint8Array ? String(input.length) : 'stream';
-  const shell = ['/bin/sh', '-c', CLEAN_ENVIRONMENT, REMOTE_WRAPPER, options.nonce, String(header.length), size];
-  return { text: quoteForShell(root && options.sudo ? ['sudo', '-n', '--', ...shell] : shell), header };
+  const told = quoteForShell([REMOTE_WRAPPER, 'pipit', options.nonce, String(header.length), size]);
+  const text = `${CLEAN} ${told}`;
+  return { text: root && options.sudo ? quoteForShell(['sudo', '-n', '--', '/bin/sh', '-c', text]) : text, header };
 };

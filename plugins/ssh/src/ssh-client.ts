@@ -127,7 +127,7 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
     const release = await acquire(address, signal);
     try {
       const nonce = randomBytes(16).toString('hex');
-      const { text, header } = wrapCommand(command, { nonce, sudo: config.sudo });
+      const { text, header } = wrapCommand(command, { nonce, sudo: config.sudo, isRoot: config.user === 'root' });
       const session = startSession({
         argv: [...ssh, ...destinationArguments(config, address), text],
         folder,

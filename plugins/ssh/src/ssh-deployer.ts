@@ -23,6 +23,8 @@ const HOLD_MS = 10_000;
 const ANSWER_BEFORE_MS = 3_000;
 /** A host that `find` could not reach is not tried by `start` at once again: `inspect` does. */
 const RECENTLY_MS = 20_000;
+/** Batches that nobody follows any more are forgotten. */
+const REMEMBERED_BATCHES = 100;
 
 export interface SshDeployerOptions {
   readonly client: SshClient;
@@ -38,6 +40,8 @@ export interface SshDeployerOptions {
  */
 export const createSshDeployer = <Options>({ client, config }: SshDeployerOptions): Deployer<Options> => {
   const unreached = new Map<string, number>();
+  /** How hosts ended, of each batch that has not: none is asked again. A fresh instance asks them all once. */
+  const endedOf = new Map<string, Map<string, HostReport>>();
 
   const contextOf = (
     request: RolloutRequest<Options>,
@@ -118,16 +122,28 @@ export const createSshDeployer = <Options>({ client, config }: SshDeployerOption
       if (batch === undefined) return { state: 'lost', reason: 'the handle is none that this plugin gave for these hosts' };
       // Where more hosts are to be asked than are asked at once, none may hold the others up.
       const context = contextOf(request, op, batch, hosts.length > config.parallel ? 0 : HOLD_MS);
-      const steps: readonly HostStep[] = await eachHost(hosts, (host, index) => {
+      const ended = endedOf.get(batch.key) ?? new Map<string, HostReport>();
+      endedOf.set(batch.key, ended);
+      const [oldest] = endedOf.keys();
+      if (endedOf.size > REMEMBERED_BATCHES && oldest !== undefined) endedOf.delete(oldest);
+      const steps: readonly HostStep[] = await eachHost(hosts, async (host, index) => {
+        const mark = batch.marks[index] ?? 'q';
+        const known = ended.get(host.id);
+        if (known !== undefined) return { mark, report: known };
         const cutSince = batch.cut[String(index)];
-        return advanceHost(context, host, { mark: batch.marks[index] ?? 'q', ...(cutSince === undefined ? {} : { cutSince }) });
+        const step = await advanceHost(context, host, { mark, ...(cutSince === undefined ? {} : { cutSince }) });
+        if (step.report !== undefined && step.mark === 's') ended.set(host.id, step.report);
+        return step;
       });
       const marks = steps.map((step) => step.mark);
       const cut = Object.fromEntries(steps.flatMap(({ cutSince }, index) => (cutSince === undefined ? [] : [[String(index), cutSince]])));
       const reports = steps.flatMap(({ report }) => (report === undefined ? [] : [report]));
       const isRemembered = marks.every((mark, index) => mark === batch.marks[index]);
       // A host that was given up stands in the handle before the batch ends by it: asked again it is the same end.
-      if (isRemembered && reports.length === hosts.length) return { state: 'ended', result: reports };
+      if (isRemembered && reports.length === hosts.length) {
+        endedOf.delete(batch.key);
+        return { state: 'ended', result: reports };
+      }
       op.report({
         message: `${reports.length} of ${hosts.length} hosts ended`,
         fraction: hosts.length === 0 ? 1 : reports.length / hosts.length,

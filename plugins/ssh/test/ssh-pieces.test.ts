@@ -44,11 +44,11 @@ describe('what ssh is told', () => {
   it('never shows arguments, variables or folders of a command in what other users of the host can see', () => {
     const { text, header } = wrapCommand(
       { argv: ['deploy', '--token', 's3cret'], env: { TOKEN: 't0ken' }, cwd: '/private' },
-      { nonce, sudo: false },
+      { nonce, sudo: false, isRoot: false },
     );
     expect(text).not.toMatch(/s3cret|t0ken|private/);
     expect(Buffer.from(header).toString()).toContain('s3cret');
-    expect(Buffer.from(header).toString().endsWith(`#${nonce}`)).toBe(true);
+    expect(Buffer.from(header).toString().endsWith(`#${nonce}\n`)).toBe(true);
   });
 });
 

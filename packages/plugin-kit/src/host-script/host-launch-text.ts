@@ -1,5 +1,5 @@
 /**
- * Starts the host script on a host so that it outlives the connection: POSIX sh, by root. Told by environment: `PIPIT_PACKAGE`, `PIPIT_ID`;
+ * Starts the host script on a host so that it outlives the connection: POSIX sh, by root. Told by environment: `PIPIT_PACKAGE`, `PIPIT_ID`, `PIPIT_AT`;
  * the try (its values and `HOST_SCRIPT`) comes on standard input. A transient systemd unit where systemd runs, else a session of its own.
  *
  * It says one line: `launch started <tries>`, `launch running <tries>`, `launch ended <tries>` (there is an outcome), or `launch full` when the
@@ -11,22 +11,23 @@ umask 022
 state=/var/lib/pipit/$PIPIT_PACKAGE
 base=$state/outcomes/$PIPIT_ID
 full() { rm -f -- "$base.new"; echo 'launch full'; exit 0; }
-mkdir -p "$state/outcomes" 2>/dev/null || full
-tries=$(wc -l <"$base.run" 2>/dev/null || echo 0)
-is_running() { [ -e "$base.run" ] && ! flock --shared --nonblock "$base.run" true; }
+[ -d "$state/outcomes" ] || mkdir -p "$state/outcomes" 2>/dev/null || full
+tries=0
+if [ -e "$base.run" ]; then while read -r line; do tries=$((tries + 1)); done <"$base.run"; fi
+is_running() { [ -e "$base.run" ] && ! flock --shared --nonblock 8 8<"$base.run"; }
 if [ -f "$base.json" ]; then echo "launch ended $tries"; exit 0; fi
 if is_running; then echo "launch running $tries"; exit 0; fi
-(umask 077 && cat >"$base.new") 2>/dev/null && [ -s "$base.new" ] && sync -- "$base.new" && mv -f -- "$base.new" "$base.sh" || full
-date -u +%Y-%m-%dT%H:%M:%SZ >>"$base.run" || full
+# What a crash leaves of it is written anew by the next launch; what a cut connection leaves of it does nothing (see renderHostTry).
+(umask 077 && cat >"$base.new") 2>/dev/null && [ -s "$base.new" ] && mv -f -- "$base.new" "$base.sh" || full
+echo "$PIPIT_AT" >>"$base.run" || full
 tries=$((tries + 1))
 # Who only looks whether somebody is at work holds the lock for a moment too: it is waited for.
 # The lock is kept by flock itself and not by what it runs: a service that an install starts would keep it for ever.
-work='flock --wait 10 --close "$1.run" /bin/sh "$1.sh" </dev/null >/dev/null 2>&1; rm -f -- "$1.sh"'
 if [ -d /run/systemd/system ]; then
   systemd-run --quiet --collect --unit="pipit-$PIPIT_ID-$tries" --description="pipit installs $PIPIT_PACKAGE" \
-    /bin/sh -c "$work" pipit-host "$base" </dev/null >/dev/null || full
+    flock --wait 10 --close "$base.run" /bin/sh "$base.sh" </dev/null >/dev/null || full
 else
-  setsid nohup /bin/sh -c "$work" pipit-host "$base" </dev/null >/dev/null 2>&1 &
+  setsid nohup flock --wait 10 --close "$base.run" /bin/sh "$base.sh" </dev/null >/dev/null 2>&1 &
 fi
 waited=0
 until [ -f "$base.json" ] || is_running; do

@@ -5,10 +5,13 @@ import { HOST_SCRIPT } from './host-script-text.js';
 /** What `HOST_LAUNCH` said. `full`: the host cannot keep the try, because its disk is full or cannot be written. */
 export type HostLaunch = { readonly state: 'started' | 'running' | 'ended'; readonly tries: number } | { readonly state: 'full' };
 
-/** A try as it is kept on the host: its values, quoted, then the script's text that never varies. */
+/**
+ * A try as it is kept on the host: its values, quoted, then the script's text that never varies. It removes itself first, for its values may be
+ * secrets. In braces, so that a shell does nothing of a part of it: it reads to the closing one first.
+ */
 export const renderHostTry = (environment: Labels): string => {
   const lines = Object.entries(environment).map(([name, value]) => `export ${name}=${quoteForShell([value])}`);
-  return `${lines.join('\n')}\n${HOST_SCRIPT}`;
+  return `{\nrm -f -- "$0"\n${lines.join('\n')}\n${HOST_SCRIPT}\nexit\n}\n`;
 };
 
 /** @throws PluginError `HOST_LOOK_BROKEN` (reconcile) when it said something else */

@@ -11,18 +11,21 @@ export LC_ALL=C.UTF-8
 root=/var/lib/pipit
 tell() { printf '%s\n' "$*"; }
 ${CHECK_FUNCTIONS}
-one_line() { tr -d '\n' <"$1"; }
+# Sets line to all that a file of one line says.
+read_line() { IFS= read -r line <"$1"; }
 
 look_at_try() {
   base=
   for package in $PIPIT_PACKAGES; do [ -e "$root/$package/outcomes/$PIPIT_ID.run" ] && base=$root/$package/outcomes/$PIPIT_ID; done
   if [ -z "$base" ]; then tell 'try none 0'; return; fi
-  tries=$(wc -l <"$base.run")
+  tries=0
+  while read -r line; do tries=$((tries + 1)); done <"$base.run"
   # Whoever is at work holds this lock, until it ended.
-  if [ ! -f "$base.json" ] && ! flock --shared --wait "$PIPIT_WAIT_SECONDS" "$base.run" true; then tell "try running $tries"; return; fi
+  if [ ! -f "$base.json" ] && ! flock --shared --wait "$PIPIT_WAIT_SECONDS" 8 8<"$base.run"; then tell "try running $tries"; return; fi
   if [ ! -f "$base.json" ]; then tell "try stopped $tries"; return; fi
   tell "try ended $tries"
-  tell "outcome $(one_line "$base.json")"
+  read_line "$base.json"
+  tell "outcome $line"
 }
 
 look_at_deb() {
@@ -57,11 +60,14 @@ look_at_host() {
       ;;
   esac
   for package in $PIPIT_PACKAGES; do
-    if [ -f "$root/$package/receipt.json" ]; then tell "receipt $package $(one_line "$root/$package/receipt.json")"; fi
+    if [ -f "$root/$package/receipt.json" ]; then
+      read_line "$root/$package/receipt.json"
+      tell "receipt $package $line"
+    fi
     found=$(ls -t "$root/$package/outcomes" 2>/dev/null | grep '\.log$' | head -n 1)
     if [ -n "$found" ]; then newest=$root/$package/outcomes/$found; fi
   done
-  if [ -e "$root/lock" ] && ! flock --nonblock --shared "$root/lock" true; then tell 'busy pipit'; fi
+  if [ -e "$root/lock" ] && ! flock --nonblock --shared 8 8<"$root/lock"; then tell 'busy pipit'; fi
   [ "$PIPIT_CHECK" = none ] && return
   if why=$(check_once); then tell 'healthy yes'; else tell "healthy no $(printf '%s' "$why" | tr '\n' ' ')"; fi
 }

@@ -1,12 +1,19 @@
+/** For the shell's own `${...}` in a template. */
+const $ = '$';
+
 /** How the host script (`HOST_SCRIPT`) installs an rpm: dnf, or yum where there is none. Only on a real host. */
 export const RPM_FUNCTIONS = String.raw`
 repo=/etc/yum.repos.d/pipit-$PIPIT_APP.repo
 dnf=dnf
 command -v dnf >/dev/null 2>&1 || dnf=yum
 
-rpm_installed_version() { rpm -q --qf '%{VERSION}-%{RELEASE}\n' "$PIPIT_PACKAGE" 2>/dev/null | head -n 1; }
+rpm_read_standing() {
+  # What is not there has a line too, and an exit code.
+  standing=$(rpm -q --qf '%{VERSION}-%{RELEASE}\n' "$PIPIT_PACKAGE" 2>/dev/null) || standing=
+  standing=${$}{standing%%"$newline"*}
+}
 
-rpm_choose_user() { :; }
+rpm_look() { rpm_read_standing; }
 
 rpm_preflight() {
   for locks in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do
@@ -19,12 +26,8 @@ rpm_preflight() {
 # Disabled, so that nothing but this script installs from it. The index must be signed, and it names the digests of the packages.
 rpm_write_source() {
   mkdir -p /etc/yum.repos.d /etc/pki/rpm-gpg
-  printf '%s\n' "$PIPIT_KEYS" | awk '/^-----BEGIN PGP/ { n++ } n { print > (ENVIRON["work"] "/keys/" n ".asc") }'
-  for key in "$work"/keys/*.asc; do
-    number=$(basename "$key" .asc)
-    write_whole "/etc/pki/rpm-gpg/pipit-$PIPIT_APP-$number.asc" <"$key"
-  done
-  (umask 077 && printf '%s\n' "$PIPIT_SOURCE" | write_whole "$repo")
+  write_keys "/etc/pki/rpm-gpg/pipit-$PIPIT_APP"
+  (umask 077 && write_changed "$repo" "$PIPIT_SOURCE")
 }
 
 ours_only() { "$dnf" -q -y --disablerepo='*' --enablerepo="pipit-$PIPIT_APP" "$@" </dev/null 9>&-; }
@@ -49,15 +52,16 @@ END
 
 # dnf says what to do with a file by what is installed: only one of these three changes something.
 rpm_install_file() {
-  before=$(rpm_installed_version)
+  before=$standing
   for way in install downgrade reinstall; do
     "$dnf" -q -y "$way" "$file" >"$work/install" 2>&1 </dev/null 9>&-
     status=$?
     cat "$work/install"
     [ "$way" != install ] || [ "$before" != "$PIPIT_VERSION" ] || continue
-    [ "$(rpm_installed_version)" != "$PIPIT_VERSION" ] || break
+    rpm_read_standing
+    [ "$standing" != "$PIPIT_VERSION" ] || break
   done
-  if [ "$status" -ne 0 ] || [ "$(rpm_installed_version)" != "$PIPIT_VERSION" ]; then
+  if [ "$status" -ne 0 ] || [ "$standing" != "$PIPIT_VERSION" ]; then
     grep -q 'No space left on device' "$work/install" && conclude failed HOST_DISK_FULL "The disk of this host became full while $PIPIT_PACKAGE $PIPIT_VERSION was installed"
     conclude failed HOST_INSTALL_FAILED "$dnf could not install $PIPIT_PACKAGE $PIPIT_VERSION (exit $status): $(grep -v '^$' "$work/install" | tail -n 2 | tr '\n' ' ')"
   fi

@@ -2,6 +2,9 @@ import { CHECK_FUNCTIONS } from './host-check-text.js';
 import { DEB_FUNCTIONS } from './host-script-deb.js';
 import { RPM_FUNCTIONS } from './host-script-rpm.js';
 
+/** For the shell's own `${...}` in a template. */
+const $ = '$';
+
 /**
  * Installs one package on one host: POSIX sh, the same text for a host that is a folder of this machine and for a real one.
  *
@@ -26,56 +29,128 @@ log=$state/outcomes/$PIPIT_ID.log
 work=$state/work-$PIPIT_ID
 locked=no
 health=
-export work
-started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+standing=
+newline='
+'
+started=$(date -u '+%Y-%m-%dT%H:%M:%SZ %s')
+started_second=${$}{started#* }
+started=${$}{started% *}
 
-mkdir -p "$state/outcomes" || exit 70
+[ -d "$state/outcomes" ] || mkdir -p "$state/outcomes" || exit 70
 exec >>"$log" 2>&1 </dev/null
 
-# --- what is written, whole or not at all ---------------------------------------------------------------------------------------------
+# --- what is read and written ---------------------------------------------------------------------------------------------------------
+# By the shell itself where it can: hosts may be small, and each process costs more than all of this.
 
-# A file is replaced in one step: what a reader or a crash sees is the old one or the new one.
+# write_whole FILE FORMAT VALUE...: replaced in one step; what a reader or a crash sees is the old one or the new one.
 write_whole() {
-  cat >"$1.new.$$" && sync -- "$1.new.$$" && mv -f -- "$1.new.$$" "$1"
+  whole=$1
+  shift
+  printf "$@" >"$whole.new.$$" && sync -- "$whole.new.$$" && mv -f -- "$whole.new.$$" "$whole"
+}
+
+# read_text FILE: sets text to what it says, or to nothing.
+read_text() {
+  text=
+  [ -f "$1" ] || return 0
+  while IFS= read -r line || [ -n "$line" ]; do text=$text$line$newline; done <"$1"
+  text=${$}{text%"$newline"}
+}
+
+# write_changed FILE TEXT: only where it says something else.
+write_changed() {
+  read_text "$1"
+  [ "$text" = "$2" ] || write_whole "$1" '%s\n' "$2"
+}
+
+# write_keys PREFIX: a file for each block, for apt reads only the first of a file.
+write_keys() {
+  number=0
+  rest=$PIPIT_KEYS
+  until [ -z "$rest" ]; do
+    number=$((number + 1))
+    write_changed "$1-$number.asc" "${$}{rest%%"$end_of_key"*}$end_of_key"
+    rest=${$}{rest#*"$end_of_key"}
+    rest=${$}{rest#"$newline"}
+  done
+}
+end_of_key='-----END PGP PUBLIC KEY BLOCK-----'
+
+# field JSON NAME: sets value. Of what this script wrote: one line, and no quotes in its values.
+field() {
+  value=
+  case $1 in *"\"$2\":"*) ;; *) return 0 ;; esac
+  value=${$}{1#*"\"$2\":"}
+  case $value in
+    '"'*)
+      value=${$}{value#'"'}
+      value=${$}{value%%'"'*}
+      ;;
+    *) value=${$}{value%%[,\}]*} ;;
+  esac
+}
+
+read_kept() {
+  read_text "$state/receipt.json"
+  field "$text" key && receipt_key=$value
+  field "$text" version && receipt_version=$value
+  field "$text" digest && receipt_digest=$value
+  field "$text" sequence && receipt_sequence=$value
+  read_text "$state/intent.json"
+  field "$text" key && intent_key=$value
+  field "$text" version && intent_version=$value
+  field "$text" sequence && intent_sequence=$value
 }
 
 json_text() {
   printf '%s' "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'
 }
 
+# begin STEP, and said: all that came into the log since then.
+begin() {
+  step=$1
+  echo "pipit: $step"
+}
+said() { awk -v from="pipit: $step" '$0 == from { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }' "$log"; }
+
 # What stands on the host when it did not end well, with the receipt where that speaks of it.
 present() {
-  version=$(installed_version)
-  [ -n "$version" ] || return 0
-  if [ "$(field "$state/receipt.json" version)" = "$version" ]; then
-    printf ',"present":{"version":"%s","digest":"%s","sequence":%s}' "$version" "$(field "$state/receipt.json" digest)" "$(field "$state/receipt.json" sequence)"
+  read_kept
+  "$PIPIT_FORMAT"_read_standing
+  [ -n "$standing" ] || return 0
+  if [ "$receipt_version" = "$standing" ]; then
+    printf ',"present":{"version":"%s","digest":"%s","sequence":%s}' "$standing" "$receipt_digest" "$receipt_sequence"
   else
-    printf ',"present":{"version":"%s"}' "$version"
+    printf ',"present":{"version":"%s"}' "$standing"
   fi
 }
 
 # conclude STATE CODE MESSAGE
 conclude() {
-  case $1 in installed | unchanged) more=$health ;; *) more=$(present) ;; esac
-  printf '{"key":"%s","state":"%s","code":"%s","message":"%s","version":"%s","digest":"%s","sequence":%s,"startedAt":"%s","endedAt":"%s"%s}\n' \
-    "$PIPIT_KEY" "$1" "$2" "$(json_text "$3")" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" \
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$more" | write_whole "$outcome"
-  echo "pipit: $1 $2 $3"
+  ended=$1
+  message=
+  [ -z "$3" ] || message=$(json_text "$3")
+  case $ended in installed | unchanged) more=$health ;; *) more=$(present) ;; esac
+  write_whole "$outcome" '{"key":"%s","state":"%s","code":"%s","message":"%s","version":"%s","digest":"%s","sequence":%s,"startedAt":"%s","endedAt":"%s"%s}\n' \
+    "$PIPIT_KEY" "$ended" "$2" "$message" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$more"
+  echo "pipit: $ended $2 $3"
   [ "$locked" = yes ] && rm -rf -- "$work"
-  # Only the newest hundred tries are kept (two files each, or three); their names are hexadecimal.
-  (cd "$state/outcomes" && ls -t | tail -n +301 | while IFS= read -r old; do rm -f -- "$old"; done)
-  case $1 in installed | unchanged) exit 0 ;; *) exit 1 ;; esac
+  # Only the newest hundred tries are kept, or a few more (two files each, or three); their names are hexadecimal.
+  set -- "$state"/outcomes/*
+  if [ "$#" -gt 330 ]; then
+    (cd "$state/outcomes" && ls -t | tail -n +301 | while IFS= read -r old; do rm -f -- "$old"; done)
+  fi
+  case $ended in installed | unchanged) exit 0 ;; *) exit 1 ;; esac
 }
 
-field() { # field FILE NAME: of a JSON file that this script wrote
-  [ -f "$1" ] && sed -n 's/.*"'"$2"'":"\{0,1\}\([^",}]*\).*/\1/p' "$1"
+# Sets found.
+find_digest() {
+  found=$(sha256sum <"$1")
+  found=sha256:${$}{found%% *}
 }
-
-digest_of() { echo "sha256:$(sha256sum <"$1" | cut -d' ' -f1)"; }
 
 # --- the package manager: each step by its name in the functions below -----------------------------------------------------------------
 
-installed_version() { "$PIPIT_FORMAT"_installed_version; }
 ${DEB_FUNCTIONS}
 ${RPM_FUNCTIONS}
 ${CHECK_FUNCTIONS}
@@ -88,51 +163,49 @@ take_lock() {
 }
 
 finish_if_done() {
-  [ "$(field "$state/receipt.json" key)" = "$PIPIT_KEY" ] && [ "$(installed_version)" = "$PIPIT_VERSION" ] &&
-    [ "$(field "$state/receipt.json" digest)" = "$PIPIT_DIGEST" ] && end_well unchanged
+  [ "$receipt_key" = "$PIPIT_KEY" ] && [ "$standing" = "$PIPIT_VERSION" ] && [ "$receipt_digest" = "$PIPIT_DIGEST" ] && end_well unchanged
 }
 
+# refuse_older SEQUENCE VERSION, as a receipt or an intent says them
 refuse_older() {
-  for kept in receipt intent; do
-    seen=$(field "$state/$kept.json" sequence)
-    case $seen in '' | *[!0-9]*) continue ;; esac
-    if [ "$seen" -gt "$PIPIT_SEQUENCE" ]; then
-      conclude refused HOST_SEQUENCE_OLDER "This host has seen sequence $seen ($(field "$state/$kept.json" version)); sequence $PIPIT_SEQUENCE ($PIPIT_VERSION) is older"
-    fi
-  done
+  case $1 in '' | *[!0-9]*) return 0 ;; esac
+  if [ "$1" -gt "$PIPIT_SEQUENCE" ]; then
+    conclude refused HOST_SEQUENCE_OLDER "This host has seen sequence $1 ($2); sequence $PIPIT_SEQUENCE ($PIPIT_VERSION) is older"
+  fi
 }
 
 read_ours() { # an install of ours that did not end: an intent that no receipt answers
   ours=no
-  intent_key=$(field "$state/intent.json" key)
-  [ -n "$intent_key" ] && [ "$intent_key" != "$(field "$state/receipt.json" key)" ] && ours=yes
+  [ -n "$intent_key" ] && [ "$intent_key" != "$receipt_key" ] && ours=yes
 }
 
 stamp_intent() {
-  printf '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"at":"%s"}\n' \
-    "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" | write_whole "$state/intent.json"
+  write_whole "$state/intent.json" '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"at":"%s"}\n' \
+    "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" ||
+    conclude failed HOST_DISK_FULL "$state/intent.json cannot be written on this host. Nothing was installed"
 }
 
 check_clock() {
   [ -n "$PIPIT_NOW" ] || return 0
-  skew=$(($(date +%s) - PIPIT_NOW))
+  skew=$((started_second - PIPIT_NOW))
   [ "$skew" -lt 0 ] && skew=$((-skew))
   if [ "$skew" -gt 300 ]; then
-    conclude failed HOST_CLOCK_WRONG "The clock of this host is $skew s away from pipit's: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    conclude failed HOST_CLOCK_WRONG "The clock of this host is $skew s away from pipit's: $started"
   fi
 }
 
 check_space() {
   [ -n "$PIPIT_SIZE" ] || return 0
   needed=$((PIPIT_SIZE * 2 / 1024 + 1))
-  free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
+  free=$(df -k --output=avail -- "$state")
+  free=${$}{free##*[!0-9]}
   if [ "$free" -lt "$needed" ]; then
     conclude failed HOST_DISK_FULL "$free KiB are free on this host; $PIPIT_PACKAGE needs $needed KiB (twice its size)"
   fi
 }
 
 check_digest() {
-  found=$(digest_of "$file")
+  find_digest "$file"
   if [ "$found" != "$PIPIT_DIGEST" ]; then
     conclude failed HOST_DIGEST_MISMATCH "The rollout expects $PIPIT_DIGEST of $PIPIT_PACKAGE $PIPIT_VERSION, the repository gives $found. Nothing was installed"
   fi
@@ -191,25 +264,28 @@ end_well() {
 }
 
 write_receipt() {
-  printf '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"installedAt":"%s"}\n' \
-    "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" | write_whole "$state/receipt.json"
+  write_whole "$state/receipt.json" '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"installedAt":"%s"}\n' \
+    "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ||
+    conclude failed HOST_DISK_FULL "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $state/receipt.json cannot be written on this host"
 }
 
 take_lock
-rm -rf -- "$state"/work-* && mkdir -p "$work/file" "$work/keys" || conclude failed HOST_DISK_FULL "The folder $work cannot be written"
-rm -f -- "$state"/*.new.* "$state"/outcomes/*.new.*
-printf 'Dir "%s/";\n' "$root" >"$work/apt.conf"
-"$PIPIT_FORMAT"_choose_user
+for left in "$state"/work-* "$state"/*.new.* "$state"/outcomes/*.new.*; do
+  [ -e "$left" ] && rm -rf -- "$left"
+done
+mkdir -p "$work/file" "$work/sources.d" || conclude failed HOST_DISK_FULL "The folder $work cannot be made"
+read_kept
+"$PIPIT_FORMAT"_look
 finish_if_done
-refuse_older
+refuse_older "$receipt_sequence" "$receipt_version"
+refuse_older "$intent_sequence" "$intent_version"
 read_ours
 check_clock
 check_space
 "$PIPIT_FORMAT"_preflight
 stamp_intent
 "$PIPIT_FORMAT"_write_source
-if [ "$ours" = no ] && [ "$(installed_version)" = "$PIPIT_VERSION" ] && [ "$(field "$state/receipt.json" digest)" = "$PIPIT_DIGEST" ] &&
-  [ "$(field "$state/receipt.json" version)" = "$PIPIT_VERSION" ]; then
+if [ "$ours" = no ] && [ "$standing" = "$PIPIT_VERSION" ] && [ "$receipt_digest" = "$PIPIT_DIGEST" ] && [ "$receipt_version" = "$PIPIT_VERSION" ]; then
   # The same bytes stand here already, by an earlier rollout's receipt: only the sequence is new.
   restart_services
   write_receipt
