@@ -25,6 +25,6 @@ export { parsePlugin } from './plugin-shape.js';
 export type { Location } from './problem-report.js';
 export { type ParsedRepositoryFile, parseRepositoryFile, type RepositoryFileFacts, repositoryFileSchema } from './repository-file.js';
 export type { ReadFile } from './resolve-references.js';
-export { compileRule, DEFAULT_BRANCHES, type Rule, type RuleInput, type RuleResult, ruleEventOf } from './rule.js';
+export { compileRule, DEFAULT_BRANCHES, type Rule, type RuleInput, type RuleResult, ruleEventOf, takesRef } from './rule.js';
 export type { RuleEvent } from './rule-expression.js';
 export type { JsonSchema } from './schema-shape.js';

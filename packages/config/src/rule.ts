@@ -26,12 +26,16 @@ export type Rule = (input: RuleInput) => Promise<RuleResult>;
 const BRANCH_PREFIX = 'refs/heads/';
 const TAG_PREFIX = 'refs/tags/';
 
+const namesOf = (ref: string): Pick<RuleEvent, 'ref' | 'branch' | 'tag'> => ({
+  ref,
+  branch: ref.startsWith(BRANCH_PREFIX) ? ref.slice(BRANCH_PREFIX.length) : '',
+  tag: ref.startsWith(TAG_PREFIX) ? ref.slice(TAG_PREFIX.length) : '',
+});
+
 /** A change event as a rule sees it. */
 export const ruleEventOf = (event: ChangeEvent): RuleEvent => ({
   repository: event.repository.name,
-  ref: event.ref,
-  branch: event.ref.startsWith(BRANCH_PREFIX) ? event.ref.slice(BRANCH_PREFIX.length) : '',
-  tag: event.ref.startsWith(TAG_PREFIX) ? event.ref.slice(TAG_PREFIX.length) : '',
+  ...namesOf(event.ref),
   commit: event.sha ?? '',
   before: event.before ?? '',
   author: event.author ?? '',
@@ -58,7 +62,7 @@ const refRules = (rule: TriggerRule): readonly RefRule[] => {
   ];
 };
 
-const judgeRef = (rules: readonly RefRule[], event: RuleEvent): RuleResult => {
+const judgeRef = (rules: readonly RefRule[], event: Pick<RuleEvent, 'ref' | 'branch' | 'tag'>): RuleResult => {
   const type = event.branch !== '' ? 'branch' : event.tag !== '' ? 'tag' : undefined;
   const name = type === 'branch' ? event.branch : event.tag;
   if (rules.length === 0) return { matches: true, reason: `${event.ref} was pushed` };
@@ -69,6 +73,9 @@ const judgeRef = (rules: readonly RefRule[], event: RuleEvent): RuleResult => {
   const isListed = rule.matches(name);
   return { matches: isListed, reason: `${type} ${name} is ${isListed ? '' : 'not '}among ${shown(rule.patterns)}` };
 };
+
+/** Whether a trigger's `branches` and `tags` let a ref in; what `when` and `paths` say is a matter of each event. */
+export const takesRef = (trigger: TriggerRule, ref: string): boolean => judgeRef(refRules(trigger), namesOf(ref)).matches;
 
 const judgeExpression = (expression: string, evaluate: (event: RuleEvent) => boolean, event: RuleEvent): RuleResult => {
   try {

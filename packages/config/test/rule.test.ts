@@ -1,6 +1,6 @@
 import { type ChangeEvent, isPluginError, parseCommitSha, parseRefName } from '@pipit/core';
 import { describe, expect, it } from 'vitest';
-import { compileRule, matchPipeline, ruleEventOf, type TriggerRule } from '../src/index.js';
+import { compileRule, matchPipeline, ruleEventOf, type TriggerRule, takesRef } from '../src/index.js';
 import { load, minimal } from './sample-plugins.js';
 
 const push = (ref: string, fields: Partial<ChangeEvent> = {}): ChangeEvent => ({
@@ -15,6 +15,22 @@ const unasked = (): Promise<readonly string[]> => Promise.reject(new Error('The 
 
 const judge = (rule: TriggerRule, event: ChangeEvent, paths?: readonly string[]) =>
   compileRule(rule)({ event: ruleEventOf(event), changedPaths: paths === undefined ? unasked : async () => paths });
+
+describe('takesRef', () => {
+  it.each<[TriggerRule, string, boolean]>([
+    [{}, 'refs/heads/main', true],
+    [{}, 'refs/heads/trunk', false],
+    [{ branches: ['trunk'] }, 'refs/heads/main', false],
+    [{ branches: ['trunk'] }, 'refs/heads/trunk', true],
+    [{ tags: ['v*'] }, 'refs/tags/v1', true],
+    [{ tags: ['v*'] }, 'refs/heads/main', false],
+    // Of each event of its own, so they say nothing of the ref.
+    [{ when: 'event.branch == "trunk"' }, 'refs/heads/main', true],
+    [{ branches: ['main'], paths: ['docs/**'] }, 'refs/heads/main', true],
+  ])('says whether %j lets %s in: %s', (rule, ref, expected) => {
+    expect(takesRef(rule, ref)).toBe(expected);
+  });
+});
 
 describe('compileRule', () => {
   it.each<[string, TriggerRule, string, boolean, string]>([

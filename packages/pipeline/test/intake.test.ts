@@ -1,4 +1,4 @@
-import { type CommitSha, parseCommitSha } from '@pipit/core';
+import { type CommitSha, parseCommitSha, parseRefName } from '@pipit/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { failCalls } from './world/outside.js';
 import { APP, MAIN, REPOSITORY, World } from './world/world.js';
@@ -133,6 +133,27 @@ describe('an app', () => {
     expect(await outcomeOf(eventId)).toBe('Run web-2 began');
     expect(await world.run(2)).toMatchObject({ sha, waitingFor: 'promotion' });
     expect((await world.records.list('audit')).map(({ action }) => action)).toContain('app.rebind');
+  });
+
+  it('goes on with a pipeline of another name when the config has renamed it, and with another branch when it takes that alone', async () => {
+    await world.deliver();
+    world.pipelineName = 'shop';
+    const renamed = await world.push();
+    await world.settle();
+    expect(await outcomeOf(renamed.eventId)).toBe('Run web-2 began');
+    const trunk = parseRefName('refs/heads/trunk');
+    const both = await world.push({ ref: trunk });
+    await world.settle();
+    expect(await outcomeOf(both.eventId)).toBe(`App web is delivered from ${MAIN}; ${trunk} may not feed its rings too`);
+    world.takesRef = (ref) => ref === trunk;
+    const moved = await world.push({ ref: trunk });
+    await world.settle();
+    expect(await outcomeOf(moved.eventId)).toBe('Run web-3 began');
+    const rebinds = (await world.records.list('audit')).filter(({ action }) => action === 'app.rebind');
+    expect(rebinds.map(({ detail }) => detail)).toMatchObject([
+      { from: { pipeline: 'web', ref: MAIN }, to: { pipeline: 'shop', ref: MAIN } },
+      { from: { pipeline: 'shop', ref: MAIN }, to: { pipeline: 'shop', ref: trunk } },
+    ]);
   });
 
   it('keeps its repository when that is renamed elsewhere', async () => {

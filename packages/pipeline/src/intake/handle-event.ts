@@ -38,14 +38,16 @@ const lastTeller = async (transaction: RecordsTransaction, app: AppName): Promis
 };
 
 /**
- * Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen. Another trigger knows the same repository by
- * another id: only the config says which trigger a pipeline listens to, so the app goes on with the new one.
+ * Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen.
+ *
+ * What an app is bound to is what the config said then. Where the config says something else today, the app goes on with that: a renamed
+ * pipeline, another branch, or another trigger, which knows the same repository by another id. Nothing but the config unties an app.
  */
 const bindApp = async (
   transaction: RecordsTransaction,
   { event, instance }: { readonly event: ChangeEvent; readonly instance: string },
   pipeline: PipelineDefinition,
-  at: string,
+  { at, catalog }: { readonly at: string; readonly catalog: PipelineCatalog },
 ): Promise<string | undefined> => {
   const app = appNameOf(event.repository);
   const bound = await transaction.get('apps', { app });
@@ -64,12 +66,15 @@ const bindApp = async (
   const teller = isSame || bound.repositoryName !== event.repository.name ? instance : ((await lastTeller(transaction, app)) ?? instance);
   if (!isSame && teller === instance)
     return `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`;
-  if (bound.pipeline !== pipeline.name)
+  const isTaken = catalog.takes(bound.pipeline, bound.repositoryName, bound.ref);
+  if (isTaken && bound.pipeline !== pipeline.name)
     return `App ${app} belongs to pipeline ${bound.pipeline}; ${pipeline.name} may not feed its rings too`;
-  if (bound.ref !== event.ref) return `App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`;
-  if (isSame) return undefined;
-  await transaction.update('apps', { app }, { repositoryId: event.repository.id });
-  const detail = { from: { trigger: teller, id: bound.repositoryId }, to: { trigger: instance, id: event.repository.id } };
+  if (isTaken && bound.ref !== event.ref) return `App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`;
+  if (isSame && bound.pipeline === pipeline.name && bound.ref === event.ref) return undefined;
+  const to = { repositoryId: event.repository.id, pipeline: pipeline.name, ref: event.ref };
+  await transaction.update('apps', { app }, to);
+  const { repositoryId, pipeline: pipelineBefore, ref } = bound;
+  const detail = { from: { trigger: teller, repositoryId, pipeline: pipelineBefore, ref }, to: { trigger: instance, ...to } };
   await appendAudit(transaction, { at: new Date(at), actor: PIPIT_ACTOR, action: 'app.rebind', subject: app, detail });
   return undefined;
 };
@@ -93,7 +98,7 @@ const startRun = async (ports: HandlePorts, row: EventRow, event: ChangeWithComm
   return records.transaction(async (transaction) => {
     await transaction.lock(`app:${app}`);
     const at = clock.now().toISOString();
-    const refused = await bindApp(transaction, { event, instance: row.instance }, pipeline, at);
+    const refused = await bindApp(transaction, { event, instance: row.instance }, pipeline, { at, catalog: ports.catalog });
     if (refused !== undefined) return nothing(refused);
     // Killed before the event was marked as handled: it began this run already.
     const [own] = await transaction.list('runs', { where: { eventId: row.id }, limit: 1 });

@@ -69,6 +69,8 @@ export interface ChangeToMatch {
 /** Today's config. */
 export interface PipelineCatalog {
   get(name: string): PipelineDefinition | undefined;
+  /** Whether the pipeline of that name is the one that takes this ref of the repository, its `paths` and `when` aside. */
+  takes(pipeline: string, repositoryName: string, ref: RefName): boolean;
   /** The pipeline whose repositories, trigger and rule let this change in; else why none does. */
   match(change: ChangeToMatch, signal: AbortSignal): Promise<{ readonly pipeline: PipelineDefinition } | { readonly reason: string }>;
 }

@@ -1,4 +1,13 @@
-import { type ChangeEvent, type CommitSha, type Inbound, parseAppName, parseRefName, parseRoleName, type RepositoryRef } from '@pipit/core';
+import {
+  type ChangeEvent,
+  type CommitSha,
+  type Inbound,
+  parseAppName,
+  parseRefName,
+  parseRoleName,
+  type RefName,
+  type RepositoryRef,
+} from '@pipit/core';
 import { createTestLogger, type TestLogger } from '@pipit/plugin-testing';
 import {
   type Accepted,
@@ -112,6 +121,10 @@ export class World {
   /** Today's config; a test may change it. */
   rings: readonly RingPolicy[];
   pipelineExists = true;
+  /** What today's config calls the only pipeline. */
+  pipelineName = 'web';
+  /** Which refs today's config lets in. */
+  takesRef: (ref: RefName) => boolean = (ref) => ref.startsWith('refs/heads/');
   /** Whether the pipeline has a notifier. */
   notified = false;
   kills = 0;
@@ -131,7 +144,7 @@ export class World {
     const { outside } = this;
     const part = <T>(instance: string, subject: T) => ({ instance, subject, options: {} });
     return {
-      name: 'web',
+      name: this.pipelineName,
       rings: this.rings,
       ci: part('ci', createSimulatedCi(outside, life)),
       packager: part('packager', createSimulatedPackager(outside, life)),
@@ -147,11 +160,12 @@ export class World {
 
   #catalog(life: Life): PipelineCatalog {
     const definition = this.#definition(life);
-    const today = (): PipelineDefinition => ({ ...definition, rings: this.rings });
+    const today = (): PipelineDefinition => ({ ...definition, name: this.pipelineName, rings: this.rings });
     return {
-      get: (name) => (name === 'web' && this.pipelineExists ? today() : undefined),
+      get: (name) => (name === this.pipelineName && this.pipelineExists ? today() : undefined),
+      takes: (name, _repositoryName, ref) => name === this.pipelineName && this.pipelineExists && this.takesRef(ref),
       match: async ({ repository, ref }) =>
-        repository.name.split('/').length === 2 && ref.startsWith('refs/heads/')
+        repository.name.split('/').length === 2 && this.takesRef(ref)
           ? { pipeline: today() }
           : { reason: `No pipeline takes ${ref} of ${repository.name}` },
     };

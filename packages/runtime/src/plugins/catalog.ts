@@ -1,4 +1,13 @@
-import { type Config, compileRule, matchPipeline, type PipelineConfig, type PlacedSlot, type Rule, ruleEventOf } from '@pipit/config';
+import {
+  type Config,
+  compileRule,
+  matchPipeline,
+  type PipelineConfig,
+  type PlacedSlot,
+  type Rule,
+  ruleEventOf,
+  takesRef,
+} from '@pipit/config';
 import type { AppName, Kind, Kinds } from '@pipit/core';
 import type { Part, PipelineCatalog, PipelineDefinition, RingPolicy } from '@pipit/pipeline';
 import type { GitSources } from '../sources/git-sources.js';
@@ -50,6 +59,11 @@ export const createCatalog = (config: Config, instances: Instances, sources: Pic
   }
   return {
     get: (name) => definitions.get(name),
+    takes: (name, repositoryName, ref) => {
+      const pipeline = Object.values(config.pipelines).find((each) => each.name === name);
+      if (pipeline === undefined) return false;
+      return matchPipeline(config, repositoryName, pipeline.trigger.use) === pipeline && takesRef(pipeline.trigger, ref);
+    },
     match: async (change, signal) => {
       const { instance, repository, ref, sha, before, author } = change;
       const pipeline = matchPipeline(config, repository.name, instance);
