@@ -20,21 +20,29 @@ const readIfThere = (path: string): Promise<string | undefined> =>
     throw error;
   });
 
-const removeTree = async (cgroup: string): Promise<void> => {
+/** False while something is in it: a process that was being started joins its cgroup after the others were killed, too. */
+const removeTree = async (cgroup: string): Promise<boolean> => {
   const entries = await readdir(cgroup, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) if (entry.isDirectory()) await removeTree(join(cgroup, entry.name));
-  await rmdir(cgroup).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  for (const entry of entries) if (entry.isDirectory() && !(await removeTree(join(cgroup, entry.name)))) return false;
+  try {
+    await rmdir(cgroup);
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return true;
+    if (code === 'EBUSY') return false;
+    throw error;
+  }
 };
 
 /** Kills all that runs in a cgroup and below, waits until it is gone, and removes the cgroup. Harmless when there is none. */
 export const removeCgroup = async (cgroup: string): Promise<void> => {
   const deadline = performance.now() + KILL_DEADLINE_MS;
-  while ((await readIfThere(join(cgroup, 'cgroup.events')))?.includes('populated 1')) {
+  for (;;) {
+    const isPopulated = (await readIfThere(join(cgroup, 'cgroup.events')))?.includes('populated 1') === true;
+    if (!isPopulated && (await removeTree(cgroup))) return;
     if (performance.now() > deadline) throw new Error(`Processes in ${cgroup} do not end`);
-    await writeFile(join(cgroup, 'cgroup.kill'), '1');
+    if (isPopulated) await writeFile(join(cgroup, 'cgroup.kill'), '1');
     await sleep(POLL_MS);
   }
-  await removeTree(cgroup);
 };

@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLab, labUnavailable, openLab, takeDownLab } from '../src/index.js';
 import { readLabRecord } from '../src/lab-state.js';
 import { labTraces } from './lab-traces.js';
@@ -19,13 +18,7 @@ console.log('up');
 setInterval(() => undefined, 1000);
 `;
 
-const waitUntil = async (probe: () => Promise<boolean>): Promise<void> => {
-  const deadline = performance.now() + 60_000;
-  while (!(await probe())) {
-    if (performance.now() > deadline) throw new Error('Waited too long');
-    await sleep(50);
-  }
-};
+const waitUntil = (holds: () => Promise<boolean>): Promise<boolean> => vi.waitUntil(holds, { timeout: 60_000, interval: 50 });
 
 describe('the end of a lab', { timeout: 180_000 }, () => {
   let folder = '';

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { APP_PORT, createLab, fleetHosts, type Lab, type LabServices, labUnavailable, startLabServices, tryCommand } from '../src/index.js';
 import { labTraces } from './lab-traces.js';
@@ -30,13 +29,8 @@ describe('services of a lab', { timeout: 120_000 }, () => {
 
   beforeEach(({ skip }) => skip(unavailable !== undefined, unavailable));
 
-  const waitUntil = async <T>(expected: T, probe: () => Promise<T>): Promise<void> => {
-    const deadline = performance.now() + 60_000;
-    while (JSON.stringify(await probe()) !== JSON.stringify(expected)) {
-      if (performance.now() > deadline) expect(await probe()).toEqual(expected);
-      await sleep(100);
-    }
-  };
+  const waitUntil = <T>(expected: T, probe: () => Promise<T>): Promise<void> =>
+    expect.poll(probe, { timeout: 60_000, interval: 100 }).toEqual(expected);
 
   /** Status of a check of a node in Consul. */
   const checkOf = async (node: string, id: string): Promise<string | undefined> => {

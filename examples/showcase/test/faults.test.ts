@@ -1,9 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api, RunDetail } from '@pipit/runtime';
 import { labUnavailable } from 'pipit-lab';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { prepareGround, type ShowcaseGround, type ShowcaseServer, startPipit } from '../src/showcase.js';
 import { builtPlugins } from './support/built-plugins.js';
 import { waitForRun } from './support/wait-for-run.js';
@@ -14,13 +13,7 @@ const DEADLINE_MS = 120_000;
 
 const unavailable = (await labUnavailable()) ?? builtPlugins();
 
-const waitUntil = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
-  const deadline = performance.now() + DEADLINE_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`Waited too long: ${what}`);
-    await sleep(50);
-  }
-};
+const waitUntil = (holds: () => Promise<boolean>): Promise<boolean> => vi.waitUntil(holds, { timeout: DEADLINE_MS, interval: 50 });
 
 describe('what goes wrong on the way of a run on real components', () => {
   let folder: string;
@@ -102,8 +95,8 @@ describe('what goes wrong on the way of a run on real components', () => {
       expect((await api.listEvents({ limit: 50 })).rows.map(({ instance }) => instance)).toContain('jenkins');
       const gate = join(folder, 'gate-1');
       const sha = await push('script/cibuild', holdBuilds(gate));
-      await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
-      await waitUntil('a build that pipit follows', async () =>
+      await waitUntil(async () => (await jenkinsBuilds(sha)).length === 1);
+      await waitUntil(async () =>
         ((await findRun(sha))?.operations ?? []).some(({ steps }) =>
           steps.some(({ name, state }) => name === 'await' && state === 'running'),
         ),
@@ -131,7 +124,7 @@ describe('what goes wrong on the way of a run on real components', () => {
       await writeFile(headerFile, 'x-pipit-secret: not the secret\n');
       const gate = join(folder, 'gate-2');
       const sha = await push('script/cibuild', (text) => holdBuilds(gate)(text.replace(/while .*\n/, '')));
-      await waitUntil('a build in Jenkins', async () => (await jenkinsBuilds(sha)).length === 1);
+      await waitUntil(async () => (await jenkinsBuilds(sha)).length === 1);
       try {
         const forged = await callBack('not the secret', { commit: sha });
         expect([forged.status, ((await forged.json()) as { error?: { code?: string } }).error?.code]).toEqual([
@@ -144,7 +137,7 @@ describe('what goes wrong on the way of a run on real components', () => {
         expect(ids.length).toBeGreaterThan(0);
         const handled = async () =>
           (await api.listEvents({ limit: 50 })).rows.filter((event) => ids.includes(event.id) && event.state === 'handled').length;
-        await waitUntil('both callbacks handled', async () => (await handled()) === new Set(ids).size);
+        await waitUntil(async () => (await handled()) === new Set(ids).size);
         expect((await findRun(sha))?.run).toMatchObject({ state: 'active', stage: 'build' });
       } finally {
         await writeFile(gate, '');
@@ -169,9 +162,9 @@ describe('what goes wrong on the way of a run on real components', () => {
         const checks = (await answer.json()) as { Node: string; Status: string }[];
         return checks.find(({ Node }) => Node === 'canary-1')?.Status;
       };
-      await waitUntil('a critical check of canary-1', async () => (await status()) === 'critical');
+      await waitUntil(async () => (await status()) === 'critical');
       await isOnCanary(await push());
-      await waitUntil('a passing check of canary-1', async () => (await status()) === 'passing');
+      await waitUntil(async () => (await status()) === 'passing');
     },
     RUN_MS,
   );
@@ -181,11 +174,11 @@ describe('what goes wrong on the way of a run on real components', () => {
     async () => {
       const { consul } = ground.services;
       const sha = await push();
-      await waitUntil('a published package', async () =>
+      await waitUntil(async () =>
         ((await findRun(sha))?.stages ?? []).some(({ name, state }) => name === 'publish' && state !== 'pending'),
       );
       await consul.kill();
-      await waitUntil('a try without Consul', async () =>
+      await waitUntil(async () =>
         ((await findRun(sha))?.operations ?? []).some(({ steps }) => steps.some(({ name, attempt }) => name !== 'await' && attempt > 1)),
       );
       await consul.start();
