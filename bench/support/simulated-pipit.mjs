@@ -104,7 +104,7 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
     roleOf: () => 'app',
     healthOf: () => undefined,
   };
-  const catalog = { get: () => definition, match: async () => ({ pipeline: definition }) };
+  const catalog = { get: () => definition, takes: () => true, match: async () => ({ pipeline: definition }) };
   const heads = new Map();
   const sources = {
     readHead: async (repository) => {

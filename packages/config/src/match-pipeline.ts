@@ -1,6 +1,14 @@
 import type { Config, PipelineConfig } from './config.js';
 import { compileGlobs } from './glob-list.js';
 
+/** Compiled once a config: each event is matched. */
+const compiled = new WeakMap<readonly string[], (text: string) => boolean>();
+const globsOf = (patterns: readonly string[]): ((text: string) => boolean) => {
+  const known = compiled.get(patterns) ?? compileGlobs(patterns);
+  compiled.set(patterns, known);
+  return known;
+};
+
 /**
  * The pipeline of a repository: the first in the file's order whose `repositories` match its name.
  *
@@ -8,5 +16,5 @@ import { compileGlobs } from './glob-list.js';
  */
 export const matchPipeline = (config: Pick<Config, 'pipelines'>, repositoryName: string, trigger?: string): PipelineConfig | undefined =>
   Object.values(config.pipelines).find(
-    (pipeline) => (trigger === undefined || pipeline.trigger.use === trigger) && compileGlobs(pipeline.repositories)(repositoryName),
+    (pipeline) => (trigger === undefined || pipeline.trigger.use === trigger) && globsOf(pipeline.repositories)(repositoryName),
   );
