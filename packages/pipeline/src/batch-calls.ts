@@ -4,6 +4,9 @@ interface Call<In, Out> {
   readonly reject: (error: unknown) => void;
 }
 
+/** Microtasks in which calls are gathered before the first of them is made. No timer: time must be able to pass without one. */
+const GATHER_TURNS = 32;
+
 /**
  * Makes one call of many: those that come while one is under way share the next one, so that the slower the database is, the more each question
  * is about. One answer an item, in their order; a throw is everybody's of that batch.
@@ -17,6 +20,8 @@ export const batchCalls = <In, Out>(max: number, work: (items: readonly In[]) =>
   const drain = async (): Promise<void> => {
     if (busy) return;
     busy = true;
+    // What is asked in one breath, such as about all that one answer brought, is asked together.
+    for (let turn = 0; turn < GATHER_TURNS; turn += 1) await Promise.resolve();
     while (queue.length > 0) {
       const batch = queue.slice(0, max);
       queue = queue.slice(max);

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
 import { Client, type ClientConfig, Pool, types } from 'pg';
 
@@ -21,11 +22,31 @@ const isoTypes = {
  */
 const SOCKET_CODES: Readonly<Record<string, string>> = { ENOENT: 'ECONNREFUSED', EPIPE: 'ECONNRESET' };
 
+/** Questions that are asked in one breath leave in one packet: each write of its own wakes the server. */
+const sendTogether = <Ask extends (...given: never[]) => unknown>(connection: { readonly stream: Duplex }, ask: Ask): Ask => {
+  let isHeld = false;
+  const hold = (): void => {
+    isHeld = true;
+    const { stream } = connection;
+    stream.cork();
+    process.nextTick(() => {
+      isHeld = false;
+      stream.uncork();
+    });
+  };
+  const asking = function (this: unknown, ...given: never[]): unknown {
+    if (!isHeld) hold();
+    return ask.apply(this, given);
+  };
+  return asking as Ask; // it takes and gives what the other does
+};
+
 class PatientClient extends Client {
   constructor(config?: string | ClientConfig) {
     super(config);
     // pg's own field, which its types leave out: the emitter that every error of the socket passes first.
-    const { connection } = this as unknown as { connection: EventEmitter };
+    const { connection } = this as unknown as { connection: EventEmitter & { readonly stream: Duplex } };
+    this.query = sendTogether(connection, this.query);
     connection.prependListener('error', (error: NodeJS.ErrnoException) => {
       const code = SOCKET_CODES[error.code ?? ''];
       if (code !== undefined) error.code = code;

@@ -82,12 +82,12 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     const [quarantine, found] = await Promise.all([readQuarantine(), records.get('runs', { id: runId })]);
     if (quarantine !== undefined || found === undefined || found.state === 'ended') return;
     let last: Applied | undefined;
+    const isTold = (catalog.get(found.pipeline)?.notifiers.length ?? 0) > 0;
     // An operation that is to start is submitted next, which is durable and with it everything stored before; what nothing follows is durable by itself.
     const durable = () => (last?.operation === undefined ? 'at once' : 'soon');
     const store = async (transaction: RecordsTransaction) => {
       const stored: (Applied & { readonly point: Omit<MovePoint, 'phase'> })[] = [];
       last = undefined;
-      const isTold = (catalog.get(found.pipeline)?.notifiers.length ?? 0) > 0;
       // As it was before the lock: the view is asked for together with the lock, and anew where the run was another by then.
       let expected = found;
       let locked: Promise<void> | undefined;
@@ -117,7 +117,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     for (const { point } of moves) observer.onMove?.({ ...point, phase: 'stored' });
     if (moves.length > 0) {
       ports.onChange(runId);
-      tellPeople();
+      if (isTold) tellPeople();
     }
     for (const { operation, wake } of moves) {
       if (operation !== undefined) await submit(operation);

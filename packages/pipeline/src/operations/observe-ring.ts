@@ -9,6 +9,8 @@ import type { StepTools } from './run-step.js';
 const BUSY = { everyMs: 2_000, atMostMs: 60_000 } as const;
 
 export interface RingObservation {
+  /** As they were before the look. */
+  readonly rows: readonly RolloutHostRow[];
   readonly listed: readonly ListedHost[];
   readonly reports: readonly HostReport[];
   readonly judgement: RingJudgement;
@@ -55,5 +57,5 @@ export const observeRollout = async (
   }
   const { sequence, artifacts } = rollout;
   const judgement = judgeRing({ listed, reports, sequence, artifacts, minHealthy, checked: check !== null });
-  return { listed, reports, judgement };
+  return { rows, listed, reports, judgement };
 };

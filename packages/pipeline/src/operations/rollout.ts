@@ -1,3 +1,4 @@
+import type { ReleaseRow } from '../records/rows.js';
 import { advertise } from './advertise.js';
 import { install } from './install.js';
 import type { OperationPorts } from './operation-ports.js';
@@ -21,6 +22,16 @@ export const runRollout = async (
     cancellable: input.purpose === 'forward',
   });
 
+  let read: Promise<ReleaseRow> | undefined;
+  // A release that is recorded does not change. After a restart it is read again; a read that failed is tried again with its step.
+  const readOnce = (): Promise<ReleaseRow> => {
+    read ??= readRelease(records, rollout.app, rollout.version);
+    read.catch(() => {
+      read = undefined;
+    });
+    return read;
+  };
+
   await scope.step('offer', async (tools) => {
     const { repository } = readDefinition(catalog, run);
     const { offer } = repository.subject;
@@ -42,13 +53,13 @@ export const runRollout = async (
   });
 
   await scope.step('install', async (tools) => {
-    const release = await readRelease(records, rollout.app, rollout.version);
+    const release = await readOnce();
     return install(ports, tools, readDefinition(catalog, run), { rollout, release });
   });
 
   const verdict = await scope.step('verify', async (tools) => {
     const definition = readDefinition(catalog, run);
-    const release = await readRelease(records, rollout.app, rollout.version);
+    const release = await readOnce();
     const verdict = await verifyRollout(ports, tools, definition, { rollout, release, policy: policyOf(scope, definition, rollout.ring) });
     if (!verdict.verified)
       throw new StepFailed({

@@ -39,8 +39,8 @@ export const verifyRollout = async (
   subject: { readonly rollout: RolloutRow; readonly release: ReleaseRow; readonly policy: RingPolicy },
 ): Promise<{ readonly verified: boolean; readonly reason: string }> => {
   const { rollout, release, policy } = subject;
-  const { judgement, reports } = await observeRollout(ports, tools, definition, { rollout, release, minHealthy: policy.minHealthy });
-  const before = await ports.records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
+  const observation = await observeRollout(ports, tools, definition, { rollout, release, minHealthy: policy.minHealthy });
+  const { judgement, reports, rows: before } = observation;
   const at = ports.clock.now().toISOString();
   // What the install said explains more than what the host shows afterwards.
   const installFailure = before.find((row) => row.state === 'failed' && row.report?.error !== undefined);
