@@ -1,4 +1,4 @@
-import { createMemoryRecords, type Records, TABLE_KEYS, type TableName } from '@pipit/pipeline';
+import { createMemoryRecords, type Records, TABLE_KEYS, type TableName, type Tables } from '@pipit/pipeline';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -117,6 +117,35 @@ describe('the records on PostgreSQL', () => {
     for (const statement of ['delete from pipit.audit', 'truncate pipit.audit'])
       await expect(pool.query(statement)).rejects.toThrow('append-only');
     expect(await records.get('audit', { sequence: 1 })).toMatchObject({ actor: 'ann' });
+  });
+
+  it.each(['at once', 'soon'] as const)('store nothing %s when the server refuses what was left to the commit', async (durable) => {
+    const { records } = await open();
+    const host = SAMPLE_ROWS.rolloutHosts as Tables['rolloutHosts']; // the sample is a row of this table
+    const refused = records.transaction(
+      async (transaction) => {
+        await transaction.insert('settings', { name: 'before', value: 1 });
+        // Its rollout is not there. The commit is on its way behind it, and is answered as a rollback.
+        transaction.sendWithCommit(transaction.insert('rolloutHosts', host));
+        transaction.sendWithCommit(transaction.insert('settings', { name: 'behind', value: 1 }));
+      },
+      { durable },
+    );
+    await expect(refused).rejects.toThrow('foreign key');
+    expect(await records.list('settings')).toEqual([]);
+    expect(await records.list('rolloutHosts')).toEqual([]);
+  });
+
+  it('refuse a write that a transaction asks for after its work has returned', async () => {
+    const { records } = await open();
+    let late: Promise<unknown> = Promise.resolve();
+    await records.transaction(async (transaction) => {
+      await transaction.insert('settings', { name: 'inside', value: 1 });
+      late = records.get('settings', { name: 'none' }).then(() => transaction.insert('settings', { name: 'late', value: 1 }));
+      late.catch(() => undefined);
+    });
+    await expect(late).rejects.toThrow('after its work had returned');
+    expect(await records.list('settings')).toMatchObject([{ name: 'inside' }]);
   });
 
   it('make a transaction again that lost to another', async () => {

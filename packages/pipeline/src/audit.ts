@@ -41,20 +41,18 @@ export const hashAudit = (row: Omit<AuditRow, 'hash'>): string =>
     .digest('hex');
 
 /** Takes the chain's lock, which is held until the commit, and gives what appends to the chain; call that once. */
-export const openAudit = async (transaction: RecordsTransaction): Promise<(...entries: readonly AuditEntry[]) => Promise<void>> => {
+export const openAudit = async (transaction: RecordsTransaction): Promise<(...entries: readonly AuditEntry[]) => void> => {
   const [, [last]] = await Promise.all([
     transaction.lock('audit'),
     transaction.list('audit', { orderBy: ['sequence', 'descending'], limit: 1 }),
   ]);
-  return async (...entries) => {
-    await transaction.insertAll('audit', chainAudit(last, entries));
-  };
+  return (...entries) => transaction.sendWithCommit(transaction.insertAll('audit', chainAudit(last, entries)));
 };
 
 /** Appends to the hash chain. Take it last in a transaction: it holds the chain's lock until the commit. */
 export const appendAudit = async (transaction: RecordsTransaction, ...entries: readonly AuditEntry[]): Promise<void> => {
   const append = await openAudit(transaction);
-  await append(...entries);
+  append(...entries);
 };
 
 const chainAudit = (last: AuditRow | undefined, entries: readonly AuditEntry[]): readonly AuditRow[] => {

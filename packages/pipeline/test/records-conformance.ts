@@ -117,6 +117,49 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       expect(idsOf(await records.list('events'))).toEqual(['e1', 'e4']);
     });
 
+    test('store what is left to the commit, and show it to what is asked for behind it', async (records) => {
+      const seen = await records.transaction(async (transaction) => {
+        const locked = transaction.lock('app:web');
+        // Asked for while the name is still waited for, and seen all the same.
+        transaction.sendWithCommit(transaction.insert('events', eventRow('e1')));
+        transaction.sendWithCommit(transaction.update('events', idOf('e1'), { outcome: 'left' }));
+        const [row] = await Promise.all([transaction.get('events', idOf('e1')), locked]);
+        transaction.sendWithCommit(transaction.insertAll('events', [eventRow('e2'), eventRow('e1')]));
+        return row?.outcome;
+      });
+      expect(seen).toBe('left');
+      expect(idsOf(await records.list('events'))).toEqual(['e1', 'e2']);
+      await records.transaction(async (transaction) => transaction.sendWithCommit(transaction.remove('events', idOf('e1'))), {
+        durable: 'soon',
+        oneWrite: true,
+      });
+      expect(idsOf(await records.list('events'))).toEqual(['e2']);
+    });
+
+    test('store nothing when what is left to the commit fails, and when work throws behind it', async (records) => {
+      for (const durable of ['at once', 'soon'] as const) {
+        const failing = records.transaction(
+          async (transaction) => {
+            await transaction.insert('events', eventRow('e1'));
+            transaction.sendWithCommit(Promise.reject(new Error('not sent')));
+          },
+          { durable },
+        );
+        await expect(failing).rejects.toThrow('not sent');
+        const throwing = records.transaction(
+          async (transaction) => {
+            transaction.sendWithCommit(transaction.insert('events', eventRow('e1')));
+            throw new Error('thrown');
+          },
+          { durable },
+        );
+        await expect(throwing).rejects.toThrow('thrown');
+      }
+      expect(await records.list('events')).toEqual([]);
+      // Neither is in the way of what comes next.
+      expect(await insert(records, eventRow('e1'))).toEqual([true]);
+    });
+
     test('insert many rows as they would one by one, and answer for each', async (records) => {
       const rows = [eventRow('e1', { key: 'k' }), eventRow('e2', { key: 'k' }), eventRow('e3'), eventRow('e1', { outcome: 'second' })];
       const answers = await records.transaction(async (transaction) => [

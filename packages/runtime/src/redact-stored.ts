@@ -59,6 +59,7 @@ const redactTransaction = (transaction: RecordsTransaction, redactor: Redactor):
   update: (table, key, changes) => transaction.update(table, key, redactValue(redactor, changes)),
   remove: (table, key) => transaction.remove(table, key),
   lock: (name) => transaction.lock(name),
+  sendWithCommit: (write) => transaction.sendWithCommit(write),
 });
 
 /** Records into which no registered secret gets, whoever writes. */

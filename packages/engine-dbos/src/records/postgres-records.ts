@@ -7,7 +7,7 @@ import {
   type TableName,
   type Tables,
 } from '@pipit/pipeline';
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryResult } from 'pg';
 import { isRaced, isStalePlan, mapDatabaseError } from './database-errors.js';
 import { createExclusiveNames } from './exclusive-names.js';
 import { createReads, releaseClient, runStatement } from './run-statement.js';
@@ -27,6 +27,9 @@ import {
 /** Times a transaction is made again after it lost a race with another. */
 const MAX_RACES = 10;
 
+/** Microtasks in which a write that is left to the commit fails, if it does so before it is sent. */
+const SETTLING_TURNS = 8;
+
 type Run = (statement: Statement) => Promise<readonly Row[]>;
 
 const createReader = (run: Run): RecordsReader => ({
@@ -42,7 +45,7 @@ const createReader = (run: Run): RecordsReader => ({
 
 /** What a transaction is made of, over ways to read, to write and to lock. `soon`: each write is a transaction of its own that need not wait. */
 const createTransaction = (
-  { read, write, lock }: { readonly read: Run; readonly write: Run; readonly lock: (name: string) => Promise<void> },
+  { read, write, lock, sendWithCommit }: { readonly read: Run; readonly write: Run } & Pick<RecordsTransaction, 'lock' | 'sendWithCommit'>,
   soon: boolean,
 ): RecordsTransaction => ({
   ...createReader(read),
@@ -67,6 +70,7 @@ const createTransaction = (
   },
   remove: async (table, key) => (await write(removeStatement(table, key))).length > 0,
   lock,
+  sendWithCommit,
 });
 
 const mapped = async <T>(work: () => Promise<T>, during: 'work' | 'commit' = 'work'): Promise<T> => {
@@ -83,12 +87,22 @@ const COMMIT = { 'at once': 'commit', soon: 'set local synchronous_commit to off
 
 type Durable = () => keyof typeof COMMIT;
 
+/** What the server did with the last of the questions: a commit behind a failed write is answered as a rollback, and not as an error. */
+const commandOf = (results: QueryResult | readonly QueryResult[]): string | undefined =>
+  (Array.isArray(results) ? results.at(-1) : (results as QueryResult))?.command;
+
 /**
- * One connection, over which what need not wait for each other is sent together: the beginning travels with the first lock or read.
- * A write waits until the transaction has begun and its locks are held, so that nothing is ever written outside of it.
+ * One connection, over which what need not wait for each other is sent together: the beginning travels with the first lock or read, the last writes
+ * with the commit. A write is sent when the transaction has begun and its locks are held, so that nothing is ever written outside of it.
  */
 const transactOn = async <T>(client: PoolClient, work: (transaction: RecordsTransaction) => Promise<T>, durable: Durable): Promise<T> => {
   let ahead: Promise<unknown> = Promise.resolve();
+  /** What the beginning and locks have not answered yet; and writes that wait for them, in their order. */
+  let unanswered = 0;
+  let unsent = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  let isOver = false;
+  const left: Promise<unknown>[] = [];
   let failed: { readonly error: unknown } | undefined;
   const noted = <V>(result: Promise<V>): Promise<V> => {
     // The first failure is the reason; those behind it only say that the transaction is over.
@@ -98,33 +112,62 @@ const transactOn = async <T>(client: PoolClient, work: (transaction: RecordsTran
     return result;
   };
   const sendAhead = (result: Promise<unknown>): void => {
-    const all = Promise.all([ahead, noted(result)]);
+    unanswered += 1;
+    const answered = noted(result).then(() => {
+      unanswered -= 1;
+    });
+    const all = Promise.all([ahead, answered]);
     all.catch(() => undefined);
     ahead = all;
   };
-  sendAhead(client.query(BEGIN));
-  const read: Run = (statement) => noted(runStatement(client, statement));
-  const write: Run = async (statement) => {
-    await ahead;
+  const send: Run = (statement) => {
+    if (isOver) throw new Error('a transaction was asked for more after its work had returned');
     return noted(runStatement(client, statement));
   };
+  const inTurn = async (statement: Statement): Promise<readonly Row[]> => {
+    unsent += 1;
+    const before = Promise.all([turn, ahead]);
+    turn = before.then(() => undefined);
+    turn.catch(() => undefined);
+    await before;
+    unsent -= 1;
+    return send(statement);
+  };
+  sendAhead(client.query(BEGIN));
+  const read: Run = (statement) => (unsent === 0 ? send(statement) : inTurn(statement));
+  const write: Run = (statement) => (unanswered === 0 && unsent === 0 ? send(statement) : inTurn(statement));
   const lock = (name: string): Promise<void> => {
-    sendAhead(runStatement(client, lockStatement(name)));
+    sendAhead(send(lockStatement(name)));
     return ahead.then(() => undefined);
+  };
+  const sendWithCommit = (asked: Promise<unknown>): void => {
+    left.push(asked);
+    // Behind the commit its failure is looked at with the commit's; behind a throw it says only that the transaction is over.
+    asked.catch((error: unknown) => {
+      if (!isOver) failed ??= { error };
+    });
   };
   let value: T;
   try {
-    value = await work(createTransaction({ read, write, lock }, false));
+    value = await work(createTransaction({ read, write, lock, sendWithCommit }, false));
     await ahead;
+    while (unsent > 0 && failed === undefined) await turn;
+    // What cannot even be sent says so within some microtasks.
+    for (let turns = 0; left.length > 0 && turns < SETTLING_TURNS; turns += 1) await Promise.resolve();
     if (failed !== undefined) throw failed.error;
+    isOver = true;
   } catch (error) {
+    isOver = true;
     // A connection that is gone has rolled back by itself.
     await client.query('rollback').catch(() => undefined);
     releaseClient(client, failed !== undefined);
     throw failed?.error ?? error;
   }
   try {
-    await client.query(COMMIT[durable()]);
+    const committed = client.query(COMMIT[durable()]);
+    committed.catch(() => undefined);
+    await Promise.all(left);
+    if (commandOf(await committed) !== 'COMMIT') throw new Error('the database rolled back what was to be committed');
   } catch (error) {
     releaseClient(client, true);
     throw mapDatabaseError(error, 'commit');
@@ -157,7 +200,16 @@ export const createPostgresRecords = ({ pool, exclusivePool }: PostgresRecordsOp
     const lock = async (): Promise<void> => {
       throw new Error('a transaction of one write holds no lock');
     };
-    return mapped(() => work(createTransaction({ read, write, lock }, soon)));
+    const left: Promise<unknown>[] = [];
+    const sendWithCommit = (asked: Promise<unknown>): void => {
+      asked.catch(() => undefined);
+      left.push(asked);
+    };
+    return mapped(async () => {
+      const value = await work(createTransaction({ read, write, lock, sendWithCommit }, soon));
+      await Promise.all(left);
+      return value;
+    });
   };
 
   const transactOnce = <T>(work: (transaction: RecordsTransaction) => Promise<T>, durable: Durable): Promise<T> =>

@@ -73,7 +73,7 @@ export const createIntake = (ports: {
           accepted.push({ eventId: known?.id ?? id, repeated: true });
         }
       }
-      if (lines.length > 0) await append(...lines);
+      if (lines.length > 0) append(...lines);
       return accepted;
     });
 

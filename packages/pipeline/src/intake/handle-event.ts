@@ -1,11 +1,11 @@
 import { type AppName, appNameOf, type ChangeEvent, isPluginError, type RoleName } from '@pipit/core';
-import { appendAudit, PIPIT_ACTOR } from '../audit.js';
+import { type AuditEntry, openAudit, PIPIT_ACTOR } from '../audit.js';
 import type { Hints } from '../hints.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { PipelineCatalog, PipelineDefinition, Sources } from '../ports/parts.js';
 import type { Records, RecordsTransaction } from '../ports/records.js';
 import { type RunId, runIdOf } from '../records/ids.js';
-import type { EventRow, RunRow } from '../records/rows.js';
+import type { AppRow, EventRow, RunRow } from '../records/rows.js';
 import { pushKeyOf } from './push-key.js';
 
 export interface HandlePorts {
@@ -37,8 +37,22 @@ const lastTeller = async (transaction: RecordsTransaction, app: AppName): Promis
   return last?.eventId == null ? undefined : (await transaction.get('events', { id: last.eventId }))?.instance;
 };
 
+interface Binding {
+  readonly pipeline: PipelineDefinition;
+  readonly catalog: PipelineCatalog;
+  /** As the app is bound now; undefined when it was never seen. */
+  readonly bound: AppRow | undefined;
+  readonly at: string;
+}
+
+/** What a run that begins has to store of its app, and what the audit notes of that. */
+interface Bound {
+  readonly store: () => void;
+  readonly noted: readonly AuditEntry[];
+}
+
 /**
- * Why this repository, pipeline and ref may not feed the app; binds the app when it is first seen.
+ * Why this repository, pipeline and ref may not feed the app, or how it is bound to them.
  *
  * What an app is bound to is what the config said then. Where the config says something else today, the app goes on with that: a renamed
  * pipeline, another branch, or another trigger, which knows the same repository by another id. Nothing but the config unties an app.
@@ -46,37 +60,34 @@ const lastTeller = async (transaction: RecordsTransaction, app: AppName): Promis
 const bindApp = async (
   transaction: RecordsTransaction,
   { event, instance }: { readonly event: ChangeEvent; readonly instance: string },
-  pipeline: PipelineDefinition,
-  { at, catalog }: { readonly at: string; readonly catalog: PipelineCatalog },
-): Promise<string | undefined> => {
+  { pipeline, catalog, bound, at }: Binding,
+): Promise<{ readonly refused: string } | Bound> => {
   const app = appNameOf(event.repository);
-  const bound = await transaction.get('apps', { app });
   if (bound === undefined) {
-    await transaction.insert('apps', {
-      app,
-      repositoryId: event.repository.id,
-      repositoryName: event.repository.name,
-      pipeline: pipeline.name,
-      ref: event.ref,
-      createdAt: at,
-    });
-    return undefined;
+    const { id: repositoryId, name: repositoryName } = event.repository;
+    const row = { app, repositoryId, repositoryName, pipeline: pipeline.name, ref: event.ref, createdAt: at };
+    return { store: () => transaction.sendWithCommit(transaction.insert('apps', row)), noted: [] };
   }
   const isSame = bound.repositoryId === event.repository.id;
   const teller = isSame || bound.repositoryName !== event.repository.name ? instance : ((await lastTeller(transaction, app)) ?? instance);
+  const refuse = (refused: string) => ({ refused });
   if (!isSame && teller === instance)
-    return `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`;
+    return refuse(
+      `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`,
+    );
   const isTaken = catalog.takes(bound.pipeline, bound.repositoryName, bound.ref);
   if (isTaken && bound.pipeline !== pipeline.name)
-    return `App ${app} belongs to pipeline ${bound.pipeline}; ${pipeline.name} may not feed its rings too`;
-  if (isTaken && bound.ref !== event.ref) return `App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`;
-  if (isSame && bound.pipeline === pipeline.name && bound.ref === event.ref) return undefined;
+    return refuse(`App ${app} belongs to pipeline ${bound.pipeline}; ${pipeline.name} may not feed its rings too`);
+  if (isTaken && bound.ref !== event.ref)
+    return refuse(`App ${app} is delivered from ${bound.ref}; ${event.ref} may not feed its rings too`);
+  if (isSame && bound.pipeline === pipeline.name && bound.ref === event.ref) return { store: () => undefined, noted: [] };
   const to = { repositoryId: event.repository.id, pipeline: pipeline.name, ref: event.ref };
-  await transaction.update('apps', { app }, to);
   const { repositoryId, pipeline: pipelineBefore, ref } = bound;
   const detail = { from: { trigger: teller, repositoryId, pipeline: pipelineBefore, ref }, to: { trigger: instance, ...to } };
-  await appendAudit(transaction, { at: new Date(at), actor: PIPIT_ACTOR, action: 'app.rebind', subject: app, detail });
-  return undefined;
+  return {
+    store: () => transaction.sendWithCommit(transaction.update('apps', { app }, to)),
+    noted: [{ at: new Date(at), actor: PIPIT_ACTOR, action: 'app.rebind', subject: app, detail }],
+  };
 };
 
 interface RunToStart {
@@ -96,23 +107,27 @@ const startRun = async (ports: HandlePorts, row: EventRow, event: ChangeWithComm
   const { records, clock } = ports;
   const app = appNameOf(event.repository);
   return records.transaction(async (transaction) => {
-    await transaction.lock(`app:${app}`);
     const at = clock.now().toISOString();
-    const refused = await bindApp(transaction, { event, instance: row.instance }, pipeline, { at, catalog: ports.catalog });
-    if (refused !== undefined) return nothing(refused);
-    // Killed before the event was marked as handled: it began this run already.
-    const [own] = await transaction.list('runs', { where: { eventId: row.id }, limit: 1 });
-    if (own !== undefined) return verdictOf(own);
     const headKey = { repositoryId: event.repository.id, ref: event.ref };
-    const head = await transaction.get('heads', headKey);
+    // Asked together: one round trip.
+    const [, bound, [own], head, number] = await Promise.all([
+      transaction.lock(`app:${app}`),
+      transaction.get('apps', { app }),
+      transaction.list('runs', { where: { eventId: row.id }, limit: 1 }),
+      transaction.get('heads', headKey),
+      nextRunNumber(transaction, app),
+    ]);
+    const binding = await bindApp(transaction, { event, instance: row.instance }, { pipeline, catalog: ports.catalog, bound, at });
+    if ('refused' in binding) return nothing(binding.refused);
+    // Killed before the event was marked as handled: it began this run already.
+    if (own !== undefined) return verdictOf(own);
     // Another hook, poll or backfill has told the same push, maybe without knowing the commit before.
     if (head?.sha === event.sha) return nothing(`${event.ref} was told to be at ${event.sha} before`);
     // A teller that does not know the commit before means the one that was told last: else a ref that is pushed back to an old commit looks told.
     const before = event.before ?? head?.sha ?? undefined;
     const pushKey = pushKeyOf({ ...event, ...(before === undefined ? {} : { before }) });
-    const [same] = await transaction.list('runs', { where: { pushKey }, limit: 1 });
+    const [[same], append] = await Promise.all([transaction.list('runs', { where: { pushKey }, limit: 1 }), openAudit(transaction)]);
     if (same !== undefined) return nothing(`Run ${same.id} is for the same push`);
-    const number = await nextRunNumber(transaction, app);
     const id = runIdOf(app, number);
     const staleReason = `${event.sha} is no longer the head of ${event.ref}`;
     const run: RunRow = {
@@ -149,16 +164,11 @@ const startRun = async (ports: HandlePorts, row: EventRow, event: ChangeWithComm
       updatedAt: at,
       endedAt: isHead ? null : at,
     };
-    await transaction.insert('runs', run);
-    if (isHead && !(await transaction.update('heads', headKey, { sha: event.sha, updatedAt: at })))
-      await transaction.insert('heads', { ...headKey, sha: event.sha, updatedAt: at });
-    await appendAudit(transaction, {
-      at: clock.now(),
-      actor: PIPIT_ACTOR,
-      action: 'run.begin',
-      subject: id,
-      detail: { event: row.id, sha: event.sha, stale: !isHead },
-    });
+    binding.store();
+    transaction.sendWithCommit(transaction.insert('runs', run));
+    if (isHead) transaction.sendWithCommit(transaction.put('heads', { ...headKey, sha: event.sha, updatedAt: at }));
+    const detail = { event: row.id, sha: event.sha, stale: !isHead };
+    append(...binding.noted, { at: clock.now(), actor: PIPIT_ACTOR, action: 'run.begin', subject: id, detail });
     return verdictOf(run);
   });
 };

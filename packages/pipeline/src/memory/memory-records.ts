@@ -40,6 +40,7 @@ const select = (rows: readonly Stored[], table: TableName, query: Query<Stored>)
 class MemoryTransaction implements RecordsTransaction {
   readonly #store: Store;
   readonly #changed: Store = new Map();
+  readonly #left: Promise<unknown>[] = [];
   #hasWritten = false;
 
   constructor(store: Store) {
@@ -66,7 +67,13 @@ class MemoryTransaction implements RecordsTransaction {
     rows.set(key, Object.freeze(row));
   }
 
-  commit(): void {
+  sendWithCommit(write: Promise<unknown>): void {
+    this.#left.push(write);
+    write.catch(() => undefined);
+  }
+
+  async commit(): Promise<void> {
+    await Promise.all(this.#left);
     for (const [table, rows] of this.#changed) this.#store.set(table, rows);
   }
 
@@ -153,7 +160,7 @@ export const createMemoryRecords = (): MemoryRecords => {
       const result = last.then(async () => {
         const transaction = new MemoryTransaction(store);
         const value = await work(transaction);
-        transaction.commit();
+        await transaction.commit();
         if (transaction.hasWritten && isDurable(options)) flush();
         return value;
       });

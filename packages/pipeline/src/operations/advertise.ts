@@ -24,10 +24,10 @@ export const advertise = async (
   const record = (): Promise<void> =>
     records.transaction(async (transaction) => {
       const at = clock.now().toISOString();
-      await Promise.all([
+      transaction.sendWithCommit(
         transaction.insert('advertisements', { ...ring, sequence: rollout.sequence, document: next, writtenAt: at }),
-        transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' }),
-      ]);
+      );
+      transaction.sendWithCommit(transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' }));
     }, RECORDED_NEXT);
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
     const outcome = await tools.effect({ part: advertiser, folder: 'none' }, async (op) => {

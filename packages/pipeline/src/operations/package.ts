@@ -91,10 +91,9 @@ export const runPackage = async (ports: OperationPorts, scope: OperationScope, i
     const release = { app: run.app, version: found.version, commit, artifacts, runId: run.id, metadata: found.metadata };
     await records.transaction(async (transaction) => {
       const current = await transaction.get('runs', { id: run.id });
-      await Promise.all([
-        transaction.insert('releases', { ...release, health: current?.health ?? null, createdAt: clock.now().toISOString() }),
-        transaction.update('runs', { id: run.id }, { version: found.version, metadata: found.metadata }),
-      ]);
+      const row = { ...release, health: current?.health ?? null, createdAt: clock.now().toISOString() };
+      transaction.sendWithCommit(transaction.insert('releases', row));
+      transaction.sendWithCommit(transaction.update('runs', { id: run.id }, { version: found.version, metadata: found.metadata }));
     }, RECORDED_NEXT);
     return null;
   });

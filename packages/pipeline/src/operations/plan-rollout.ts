@@ -161,25 +161,16 @@ export const planRollout = async (
       startedAt: now,
       endedAt: null,
     };
-    await transaction.insert('rollouts', row);
-    await transaction.insertAll(
-      'rolloutHosts',
-      hosts.map((host): RolloutHostRow => {
-        const architecture = host.attributes.architecture ?? null;
-        const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
-        return {
-          rolloutId: row.id,
-          hostId: host.id,
-          address: host.address,
-          architecture,
-          state: left ? 'left' : 'pending',
-          report: null,
-          updatedAt: now,
-        };
-      }),
-    );
+    const listed = hosts.map((host): RolloutHostRow => {
+      const architecture = host.attributes.architecture ?? null;
+      const left = !choice.artifacts.some((artifact) => fitsHost(artifact, architecture));
+      const { id: hostId, address } = host;
+      return { rolloutId: row.id, hostId, address, architecture, state: left ? 'left' : 'pending', report: null, updatedAt: now };
+    });
     const ringRow = { ...ring, sequence, rolloutId: row.id, version: choice.version, state: 'rolling-out', updatedAt: now } as const;
-    await transaction.put('rings', ringRow);
+    transaction.sendWithCommit(transaction.insert('rollouts', row));
+    transaction.sendWithCommit(transaction.insertAll('rolloutHosts', listed));
+    transaction.sendWithCommit(transaction.put('rings', ringRow));
     return row;
   }, RECORDED_NEXT);
   tools.report(

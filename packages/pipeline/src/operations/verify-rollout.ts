@@ -8,17 +8,11 @@ import type { OperationPorts } from './operation-ports.js';
 import { RECORDED_NEXT } from './recorded-next.js';
 import type { StepTools } from './run-step.js';
 
-/** Stores what a ring is found to be, unless a newer rollout has the ring by now. */
-const recordRing = async (
-  transaction: RecordsTransaction,
-  rollout: RolloutRow,
-  state: 'verified' | 'failed',
-  at: string,
-): Promise<void> => {
-  const key = { app: rollout.app, role: rollout.role, ring: rollout.ring };
-  const ring = await transaction.get('rings', key);
-  if (ring?.rolloutId === rollout.id) await transaction.update('rings', key, { state, updatedAt: at });
-};
+const ringOf = ({ app, role, ring }: RolloutRow) => ({ app, role, ring });
+
+/** Whether the ring's latest rollout is this one: a newer one decides for itself what the ring is. */
+const holdsRing = async (transaction: RecordsTransaction, rollout: RolloutRow): Promise<boolean> =>
+  (await transaction.get('rings', ringOf(rollout)))?.rolloutId === rollout.id;
 
 /** Hosts whose own words are kept in full: they mostly say the same. */
 const TOLD_IN_FULL = 2;
@@ -50,7 +44,8 @@ export const verifyRollout = async (
       : judgement.reason;
   const state = judgement.verified ? 'verified' : 'failed';
   await ports.records.transaction(async (transaction) => {
-    await transaction.lock(`app:${rollout.app}`);
+    // Asked together: one round trip.
+    const [, isLatest] = await Promise.all([transaction.lock(`app:${rollout.app}`), holdsRing(transaction, rollout)]);
     const changes = judgement.hosts.map((host) => {
       const row = before.find((each) => each.hostId === host.hostId);
       const seen = reports.find((each) => each.hostId === host.hostId);
@@ -59,11 +54,9 @@ export const verifyRollout = async (
         seen === undefined ? (row?.report ?? null) : { ...seen, ...(host.state !== 'verified' && error !== undefined ? { error } : {}) };
       return { rolloutId: rollout.id, hostId: host.hostId, state: hostStateOf(host), report, updatedAt: at };
     });
-    await Promise.all([
-      transaction.updateAll('rolloutHosts', changes),
-      transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at }),
-      recordRing(transaction, rollout, state, at),
-    ]);
+    transaction.sendWithCommit(transaction.updateAll('rolloutHosts', changes));
+    transaction.sendWithCommit(transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at }));
+    if (isLatest) transaction.sendWithCommit(transaction.update('rings', ringOf(rollout), { state, updatedAt: at }));
   }, RECORDED_NEXT);
   if (!judgement.verified) logFailures(tools, before);
   tools.report(reason);
@@ -87,6 +80,6 @@ export const abandonRollout = async (
 ): Promise<void> => {
   for (const rollout of await inDoubt(transaction, operation)) {
     await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: rollout.endedAt ?? at });
-    await recordRing(transaction, rollout, 'failed', at);
+    if (await holdsRing(transaction, rollout)) await transaction.update('rings', ringOf(rollout), { state: 'failed', updatedAt: at });
   }
 };

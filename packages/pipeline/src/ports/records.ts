@@ -38,6 +38,11 @@ export interface RecordsTransaction extends RecordsReader {
    * stored before the name was free.
    */
   lock(name: string): Promise<void>;
+  /**
+   * Leaves a write, just asked for, to the commit: `work` need not wait for its answer, so that both take one round trip. What is asked for behind it
+   * sees it. When it fails, nothing of the transaction is stored, and that is the transaction's error.
+   */
+  sendWithCommit(write: Promise<unknown>): void;
 }
 
 export interface TransactionOptions {
