@@ -11,10 +11,10 @@ import { lockNameOf, type Move, type RunView } from './decide.js';
 export interface Applied {
   /** To submit to the engine once the transaction is durable. */
   readonly operation?: OperationRow;
-  /** Whether the run is to be decided again at once. */
-  readonly again: boolean;
-  /** The run as it is now, where that was changed and the run goes on at once. */
-  readonly run?: RunRow;
+  /** What changes of the run's own row. Not stored yet: the moves of one transaction are one write of it. */
+  readonly changes: Partial<RunRow>;
+  /** What the run is to be decided by at once; `anew` where others stored what that looks at. Absent where it goes on later. */
+  readonly next?: RunView | 'anew';
   /** Other runs that may go on now. */
   readonly wake: readonly RunId[];
 }
@@ -52,28 +52,20 @@ const releaseLock = async (transaction: RecordsTransaction, run: RunRow): Promis
   return waiting.map((each) => each.id);
 };
 
-/** Ends a run within a transaction; also used for runs that another one supersedes. */
-export const endRun = async (
-  transaction: RecordsTransaction,
-  run: RunRow,
-  ending: { readonly outcome: NonNullable<RunRow['outcome']>; readonly reason: string; readonly at: Date; readonly stage?: string },
-): Promise<readonly RunId[]> => {
-  const at = ending.at.toISOString();
-  const { outcome, reason } = ending;
-  await transaction.update(
-    'runs',
-    { id: run.id },
-    {
-      state: 'ended',
-      outcome,
-      reason,
-      waitingFor: null,
-      dueAt: null,
-      endedAt: at,
-      updatedAt: at,
-      ...(ending.stage === undefined ? {} : { stage: ending.stage }),
-    },
-  );
+interface Ending {
+  readonly outcome: NonNullable<RunRow['outcome']>;
+  readonly reason: string;
+  readonly at: Date;
+}
+
+const endingOf = ({ outcome, reason, at: time }: Ending): Partial<RunRow> => {
+  const at = time.toISOString();
+  return { state: 'ended', outcome, reason, waitingFor: null, dueAt: null, endedAt: at, updatedAt: at };
+};
+
+/** Ends a run within a transaction: one that another run supersedes, or that a person takes back. */
+export const endRun = async (transaction: RecordsTransaction, run: RunRow, ending: Ending): Promise<readonly RunId[]> => {
+  await transaction.update('runs', { id: run.id }, endingOf(ending));
   return releaseLock(transaction, run);
 };
 
@@ -97,15 +89,14 @@ const auditAutomaticPromotion = async (
   await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.promote', subject: run.id, detail });
 };
 
-/** Stores a move. Everything it says becomes true in the one transaction. */
+/** Stores a move, but for the run's own row. Everything it says becomes true in the one transaction. */
 export const applyMove = async (transaction: RecordsTransaction, view: RunView, move: Move): Promise<Applied> => {
   const { run, now } = view;
   const at = now.toISOString();
-  const key = { id: run.id };
   const active = { state: 'active', waitingFor: null, dueAt: null, reason: null, updatedAt: at } as const;
   switch (move.type) {
     case 'none':
-      return { again: false, wake: [] };
+      return { changes: {}, wake: [] };
     case 'start': {
       const operation: OperationRow = {
         id: operationIdOf(run.id, move.stage.name, run.attempt),
@@ -122,59 +113,41 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
         startedAt: null,
         endedAt: null,
       };
-      await Promise.all([
-        transaction.insert('operations', operation),
-        transaction.update('runs', key, { ...active, stage: move.stage.name }),
-      ]);
-      return { operation, again: false, wake: [] };
+      transaction.sendWithCommit(transaction.insert('operations', operation));
+      return { operation, changes: { ...active, stage: move.stage.name }, wake: [] };
     }
     case 'complete': {
       const changes = { ...active, stage: move.stage.name, completedStages: [...run.completedStages, move.stage.name] };
       const [wake] = await Promise.all([
         move.releaseLock ? releaseLock(transaction, run) : [],
-        transaction.update('runs', key, changes),
         move.stage.kind === 'promotion' ? auditAutomaticPromotion(transaction, view, move.stage.ring) : undefined,
       ]);
-      return { again: true, wake, run: { ...run, ...changes } };
+      const lock = move.releaseLock && view.lock?.runId === run.id ? undefined : view.lock;
+      return { changes, next: { ...view, run: { ...run, ...changes }, lock }, wake };
     }
     case 'lock': {
-      const taken = await transaction.insert('locks', { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at });
-      if (taken && move.supersede) await supersedeWaiting(transaction, run, now);
-      await transaction.update('runs', key, { ...active, stage: move.stage.name });
-      return { again: true, wake: [] };
+      const lock = { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at };
+      const changes = { ...active, stage: move.stage.name };
+      const taken = await transaction.insert('locks', lock);
+      if (!taken) return { changes, next: 'anew', wake: [] };
+      if (move.supersede) await supersedeWaiting(transaction, run, now);
+      return { changes, next: { ...view, run: { ...run, ...changes }, lock }, wake: [] };
     }
     case 'wait': {
-      await transaction.update('runs', key, {
-        state: 'waiting',
-        stage: move.stage.name,
-        waitingFor: move.for,
-        dueAt: move.dueAt,
-        reason: move.reason,
-        updatedAt: at,
-      });
-      return { again: false, wake: [] };
+      const changes = { state: 'waiting', stage: move.stage.name, waitingFor: move.for, dueAt: move.dueAt, reason: move.reason } as const;
+      return { changes: { ...changes, updatedAt: at }, wake: [] };
     }
     case 'roll-back': {
-      await transaction.update('runs', key, { ...active, stage: move.stage.name, failure: move.failure });
-      await appendAudit(transaction, {
-        at: now,
-        actor: PIPIT_ACTOR,
-        action: 'run.roll-back',
-        subject: run.id,
-        detail: { stage: move.stage.name, why: move.failure.message },
-      });
-      return { again: true, wake: [] };
+      const changes = { ...active, stage: move.stage.name, failure: move.failure };
+      const detail = { stage: move.stage.name, why: move.failure.message };
+      await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.roll-back', subject: run.id, detail });
+      return { changes, next: { ...view, run: { ...run, ...changes } }, wake: [] };
     }
     case 'end': {
-      const wake = await endRun(transaction, run, { outcome: move.outcome, reason: move.reason, at: now });
-      await appendAudit(transaction, {
-        at: now,
-        actor: PIPIT_ACTOR,
-        action: 'run.end',
-        subject: run.id,
-        detail: { outcome: move.outcome, reason: move.reason },
-      });
-      return { again: false, wake };
+      const { outcome, reason } = move;
+      const wake = await releaseLock(transaction, run);
+      await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.end', subject: run.id, detail: { outcome, reason } });
+      return { changes: endingOf({ outcome, reason, at: now }), wake };
     }
     default:
       return assertNever(move);

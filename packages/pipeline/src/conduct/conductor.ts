@@ -16,7 +16,7 @@ import { type Applied, applyMove } from './apply-move.js';
 import { decide, stageOf } from './decide.js';
 import { createJanitor } from './janitor.js';
 import { limitConcurrency } from './limit-concurrency.js';
-import { readView } from './read-view.js';
+import { looksAtAll, readView } from './read-view.js';
 
 export interface ConductorPorts {
   readonly records: Records;
@@ -89,28 +89,35 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       const stored: (Applied & { readonly point: Omit<MovePoint, 'phase'> })[] = [];
       last = undefined;
       // As it was before the lock: the view is asked for together with the lock, and anew where the run was another by then.
-      let expected = found;
-      let locked: Promise<void> | undefined;
+      const [, locked, ahead] = await Promise.all([
+        transaction.lock(`app:${found.app}`),
+        transaction.get('runs', { id: runId }),
+        readView(transaction, found, catalog, clock.now()),
+      ]);
+      if (locked === undefined) return stored;
+      let view = isSameStage(found, locked) ? { ...ahead, run: locked } : await readView(transaction, locked, catalog, clock.now());
+      let changes: Partial<RunRow> = {};
       while (stored.length < MAX_MOVES) {
-        locked ??= transaction.lock(`app:${found.app}`);
-        const [, run, ahead] = await Promise.all([
-          locked,
-          transaction.get('runs', { id: runId }),
-          readView(transaction, expected, catalog, clock.now()),
-        ]);
-        if (run === undefined) return stored;
-        const view = isSameStage(expected, run) ? { ...ahead, run } : await readView(transaction, run, catalog, clock.now());
+        const { run } = view;
         const move = decide(view);
-        if (move.type === 'none' || isSameWait(run, move)) return stored;
+        if (move.type === 'none' || isSameWait(run, move)) break;
         if (isTold && stored.length === 0) await markNotice(transaction, runId, clock.now().toISOString());
         const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
         observer.onMove?.({ ...point, phase: 'decided' });
         const applied = await applyMove(transaction, view, move);
         last = applied;
         stored.push({ point, ...applied });
-        if (!applied.again) return stored;
-        expected = applied.run ?? run;
+        changes = { ...changes, ...applied.changes };
+        if (applied.next === undefined) break;
+        // Under the lock a view stays what it is, but for what the move itself stored. A later stage may look at more.
+        const now = clock.now();
+        const next: RunRow = { ...run, ...applied.changes };
+        view =
+          applied.next !== 'anew' && (looksAtAll(run) || !looksAtAll(next))
+            ? { ...applied.next, now }
+            : await readView(transaction, next, catalog, now);
       }
+      if (stored.length > 0) transaction.sendWithCommit(transaction.update('runs', { id: runId }, changes));
       return stored;
     };
     const moves = await records.transaction(store, { durable });

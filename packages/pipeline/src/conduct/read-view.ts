@@ -16,13 +16,14 @@ const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<Run
   return rollout?.runId;
 };
 
+/** Whether a decision about the run looks beyond its own operations. Building, packaging and publishing concern the run alone, and so does its end. */
+export const looksAtAll = (run: RunRow): boolean => (stageOf(run)?.kind ?? 'operation') !== 'operation';
+
 /** Reads all that a decision about a run, at the stage that it is at, looks at. */
 export const readView = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatalog, now: Date): Promise<RunView> => {
   const { app, role } = run;
   const policies = catalog.get(run.pipeline)?.rings ?? [];
-  const kind = stageOf(run)?.kind ?? 'operation';
-  // Building, packaging and publishing concern the run alone, and so does its end.
-  if (kind === 'operation') {
+  if (!looksAtAll(run)) {
     const operations = await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } });
     return { run, operations, lock: undefined, promotions: [], rings: [], rollouts: [], policies, newerRun: undefined, now };
   }
