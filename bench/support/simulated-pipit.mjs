@@ -168,7 +168,7 @@ export const startSimulatedPipit = async ({ url, rings, plugins, observer = {} }
   });
   const codes = createOperationCodes({
     ...ports,
-    logs: createPostgresStepLogs(db),
+    logs: createPostgresStepLogs({ db, pool: pools.records }),
     random: Math.random,
     observer,
     stopping: stopping.signal,

@@ -136,6 +136,55 @@ describe('the records on PostgreSQL', () => {
     expect(await records.list('rolloutHosts')).toEqual([]);
   });
 
+  it('begin a step, again and not at all as the records in memory do', async () => {
+    const { records } = await open();
+    const memory = createMemoryRecords();
+    const { runs, operations } = SAMPLE_ROWS as Pick<Tables, 'runs' | 'operations'>; // as above
+    const entry = {
+      operationId: operations.id,
+      name: 'fetch',
+      position: 1,
+      runId: runs.id,
+      cancellable: true,
+      at: '2026-01-02T03:04:05.678Z',
+    };
+    const play = async (on: Records): Promise<readonly unknown[]> => {
+      const change = (changes: Partial<typeof runs>) =>
+        on.transaction((transaction) => transaction.update('runs', { id: runs.id }, changes));
+      const row = () => on.get('steps', { operationId: operations.id, name: 'fetch' });
+      await on.transaction(async (transaction) => {
+        await transaction.insert('runs', { ...runs, cancelRequestedBy: null });
+        await transaction.insert('operations', operations);
+      });
+      const told: unknown[] = [await on.enterStep(entry), await row()];
+      const ended = { state: 'failed', progress: 'half', error: { code: 'X', message: 'x' }, endedAt: entry.at } as const;
+      await on.transaction((transaction) => transaction.update('steps', { operationId: operations.id, name: 'fetch' }, ended));
+      told.push(await on.enterStep({ ...entry, position: 2, at: '2026-02-02T03:04:05.678Z' }), await row());
+      await change({ cancelRequestedBy: 'ann' });
+      told.push(await on.enterStep(entry), await on.enterStep({ ...entry, cancellable: false }));
+      await on.transaction((transaction) => transaction.insert('settings', { name: 'quarantine', value: {} }));
+      told.push(await on.enterStep(entry), await on.enterStep({ ...entry, cancellable: false }), await row());
+      await change({ cancelRequestedBy: null });
+      told.push(await on.enterStep({ ...entry, name: 'start' }), await on.list('steps'));
+      return told;
+    };
+    const told = await play(records);
+    expect(told).toEqual(await play(memory));
+    expect(told).toMatchObject([
+      { state: 'entered', attempt: 1 },
+      { state: 'running', startedAt: entry.at },
+      { state: 'entered', attempt: 2 },
+      { state: 'running', position: 2, attempt: 2, progress: null, error: null, endedAt: null, startedAt: entry.at },
+      { state: 'cancelled' },
+      { state: 'entered', attempt: 3 },
+      { state: 'cancelled' },
+      { state: 'quarantined' },
+      { attempt: 3 },
+      { state: 'quarantined' },
+      [{ name: 'fetch' }],
+    ]);
+  });
+
   it('refuse a write that a transaction asks for after its work has returned', async () => {
     const { records } = await open();
     let late: Promise<unknown> = Promise.resolve();

@@ -8,7 +8,7 @@ const at = '2026-01-02T03:04:05.678Z';
 const open = async (options?: { maxOperationBytes: number }): Promise<StepLogs> => {
   const opened = await openDatabase(await databases.migrated());
   onTestFinished(() => opened.close());
-  return createPostgresStepLogs(opened.db, options);
+  return createPostgresStepLogs(opened, options);
 };
 const textsOf = async (logs: StepLogs, step: Parameters<StepLogs['read']>[0], options?: Parameters<StepLogs['read']>[1]) => {
   const { pieces, truncated } = await logs.read(step, options);

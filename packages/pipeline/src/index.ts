@@ -42,7 +42,17 @@ export type {
   WorkingPart,
   WorkPlace,
 } from './ports/parts.js';
-export type { LogPiece, Query, Records, RecordsReader, RecordsTransaction, StepLogs, TransactionOptions } from './ports/records.js';
+export type {
+  EnteredStep,
+  LogPiece,
+  Query,
+  Records,
+  RecordsReader,
+  RecordsTransaction,
+  StepEntry,
+  StepLogs,
+  TransactionOptions,
+} from './ports/records.js';
 export { type EventId, type OperationId, operationIdOf, type RolloutId, type RunId, rolloutIdOf, runIdOf } from './records/ids.js';
 export type {
   AdvertisementRow,

@@ -67,6 +67,7 @@ export const createRedactedRecords = (records: Records, redactor: Redactor): Rec
   get: (table, key) => records.get(table, key),
   list: (table, query) => records.list(table, query),
   transaction: (work, options) => records.transaction((transaction) => work(redactTransaction(transaction, redactor)), options),
+  enterStep: (entry) => records.enterStep(entry),
   exclusively: (name, work) => records.exclusively(name, work),
 });
 

@@ -66,7 +66,7 @@ export const openStorage = async (
     folder,
     lock,
     records: createPostgresRecords({ pool: pools.records, exclusivePool: pools.exclusive }),
-    logs: createPostgresStepLogs(db),
+    logs: createPostgresStepLogs({ db, pool: pools.records }),
     files: createFileStore({ folder: join(folder.files), clock: systemClock }),
     engine: createDbosEngine({ url, pool: pools.engine, executorId, logger }),
   };

@@ -10,8 +10,9 @@ import {
 import type { Pool, PoolClient, QueryResult } from 'pg';
 import { isRaced, isStalePlan, mapDatabaseError } from './database-errors.js';
 import { createExclusiveNames } from './exclusive-names.js';
-import { createReads, releaseClient, runStatement } from './run-statement.js';
+import { readsOf, releaseClient, runStatement } from './run-statement.js';
 import {
+  enterStepStatement,
   getStatement,
   insertAllStatement,
   insertStatement,
@@ -184,7 +185,7 @@ export interface PostgresRecordsOptions {
 
 /** The records on PostgreSQL. {@link migrateRecords} has made the tables. */
 export const createPostgresRecords = ({ pool, exclusivePool }: PostgresRecordsOptions): Records => {
-  const run = createReads(pool);
+  const run = readsOf(pool);
   // Another replica has just changed the tables: the connection that had prepared it the old way is closed by now.
   const read: Run = (statement) => run(statement).catch((error: unknown) => (isStalePlan(error) ? run(statement) : Promise.reject(error)));
   const reader = createReader(read);
@@ -228,6 +229,13 @@ export const createPostgresRecords = ({ pool, exclusivePool }: PostgresRecordsOp
         }
       }
     },
+    enterStep: (entry) =>
+      mapped(async () => {
+        const [row] = await read(enterStepStatement(entry));
+        if (row?.['cancelled'] === true) return { state: 'cancelled' };
+        if (row?.['quarantined'] === true) return { state: 'quarantined' };
+        return { state: 'entered', attempt: Number(row?.['attempt']) };
+      }, 'commit'),
     exclusively: createExclusiveNames(exclusivePool),
   };
 };

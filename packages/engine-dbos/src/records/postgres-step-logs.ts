@@ -1,6 +1,8 @@
 import type { StepLogs } from '@pipit/pipeline';
 import { type Kysely, sql } from 'kysely';
+import type { Pool } from 'pg';
 import { mapDatabaseError } from './database-errors.js';
+import { readsOf } from './run-statement.js';
 import { storableText } from './storable-text.js';
 
 /** What is kept of one operation's logs; the beginning goes first. */
@@ -8,6 +10,12 @@ const MAX_OPERATION_BYTES = 4 * 1024 * 1024;
 /** How many pieces may come before the cap is looked at again. */
 const TRIM_EVERY = 64;
 const DEFAULT_TAIL_BYTES = 64 * 1024;
+
+/** The setting is this statement's alone: a log need not wait for the disk, and the step that it tells of ends with something that does. */
+const APPEND = `insert into pipit.step_logs (operation_id, sequence, step, at, text)
+  select $1::pipit.text, (select coalesce(max(sequence), 0) + 1 from pipit.step_logs where operation_id = $1::pipit.text), $2, $3::timestamptz, $4
+  from (select set_config('synchronous_commit', 'off', true)) as soon (setting) where setting = 'off'
+  on conflict do nothing returning sequence`;
 
 interface Piece {
   readonly sequence: number;
@@ -28,7 +36,7 @@ const tailOf = (text: string, maxBytes: number): string => {
 
 /** Step logs in a table of their own: capped, the tail kept, numbered by operation. */
 export const createPostgresStepLogs = (
-  db: Kysely<unknown>,
+  { db, pool }: { readonly db: Kysely<unknown>; readonly pool: Pool },
   { maxOperationBytes = MAX_OPERATION_BYTES }: { readonly maxOperationBytes?: number } = {},
 ): StepLogs => {
   const trim = (operationId: string) =>
@@ -38,13 +46,11 @@ export const createPostgresStepLogs = (
         select sequence, sum(octet_length(text)) over (order by sequence desc) as bytes from pipit.step_logs where operation_id = ${operationId}
       ) as tail where bytes > ${maxOperationBytes})`.execute(db);
 
+  const run = readsOf(pool);
+
   const appendOnce = async (operationId: string, step: string, text: string, at: string): Promise<number | undefined> => {
-    // The setting is this statement's alone: a log need not wait for the disk, and the step that it tells of ends with something that does.
-    const { rows } = await sql<{ sequence: number }>`insert into pipit.step_logs (operation_id, sequence, step, at, text)
-      select ${operationId}, (select coalesce(max(sequence), 0) + 1 from pipit.step_logs where operation_id = ${operationId}), ${step}, ${at}, ${text}
-      from (select set_config('synchronous_commit', 'off', true)) as soon (setting) where setting = 'off'
-      on conflict do nothing returning sequence`.execute(db);
-    return rows[0]?.sequence;
+    const [row] = await run({ text: APPEND, values: [operationId, step, at, text] });
+    return row === undefined ? undefined : Number(row['sequence']);
   };
 
   return {

@@ -30,10 +30,10 @@ export const runStatement = async (client: PoolClient, { text, values }: Stateme
 export const releaseClient = (client: PoolClient, isBroken: boolean): void => client.release(isBroken);
 
 /**
- * Reads that are begun together share one connection, over which they are sent without waiting for each other: they take one round trip.
- * Those begun later take another connection, so that none waits for what it does not know of.
+ * What is asked by one question each, and together, shares one connection, over which it is sent without waiting for each other: that takes one round trip.
+ * What is asked later takes another connection, so that nothing waits for what it does not know of.
  */
-export const createReads = (pool: Pool): ((statement: Statement) => Promise<readonly Row[]>) => {
+const createReads = (pool: Pool): ((statement: Statement) => Promise<readonly Row[]>) => {
   interface Group {
     readonly client: Promise<PoolClient>;
     users: number;
@@ -65,4 +65,13 @@ export const createReads = (pool: Pool): ((statement: Statement) => Promise<read
       if (group.users === 0) releaseClient(client, group.isBroken);
     }
   };
+};
+
+const reads = new WeakMap<Pool, ReturnType<typeof createReads>>();
+
+/** The same for everybody who asks the pool, so that a step's row and its log are sent together. */
+export const readsOf = (pool: Pool): ReturnType<typeof createReads> => {
+  const known = reads.get(pool) ?? createReads(pool);
+  reads.set(pool, known);
+  return known;
 };

@@ -1,4 +1,4 @@
-import { type KeyOf, type Query, TABLE_KEYS, type TableName, type Tables } from '@pipit/pipeline';
+import { type KeyOf, type Query, type StepEntry, TABLE_KEYS, type TableName, type Tables } from '@pipit/pipeline';
 import { JSON_COLUMNS } from './json-columns.js';
 import { RECORDS_SCHEMA } from './migrations.js';
 import { storableJson, storableText } from './storable-text.js';
@@ -155,6 +155,22 @@ export const removeStatement = <T extends TableName>(table: T, key: KeyOf<T>): S
   const values = createValues(table);
   return { text: `delete from ${tableOf(table)} ${whereKey(values, table, { ...key })} returning 1 as one`, values: values.values };
 };
+
+/** A step's row is made, or taken up again, only where neither quarantine nor cancel forbids; the answer tells which. */
+const ENTER_STEP = `${SOON},
+  given as (select exists (select from ${tableOf('settings')} where name = 'quarantine') as quarantined,
+    $6::boolean and exists (select from ${tableOf('runs')} where id = $5 and cancel_requested_by is not null) as cancelled),
+  entered as (insert into ${tableOf('steps')} as own (operation_id, name, position, state, attempt, started_at)
+    select $1, $2, $3::integer, 'running', 1, $4::timestamptz from soon cross join given where not quarantined and not cancelled
+    on conflict (operation_id, name) do update set position = excluded.position, state = excluded.state, attempt = own.attempt + 1,
+      progress = null, error = null, ended_at = null
+    returning attempt)
+  select quarantined, cancelled, (select attempt from entered) as attempt from given`;
+
+export const enterStepStatement = ({ operationId, name, position, at, runId, cancellable }: StepEntry): Statement => ({
+  text: ENTER_STEP,
+  values: [operationId, name, position, at, runId, cancellable],
+});
 
 export const lockStatement = (name: string): Statement => ({
   text: 'select pg_advisory_xact_lock(hashtextextended($1, 0))',

@@ -1,4 +1,5 @@
 import type { Query, Records, RecordsTransaction, TransactionOptions } from '../ports/records.js';
+import { enterStepIn } from '../records/enter-step.js';
 import { type KeyOf, TABLE_KEYS, type TableName, type Tables } from '../records/tables.js';
 
 type Stored = Readonly<Record<string, unknown>>;
@@ -153,20 +154,22 @@ export const createMemoryRecords = (): MemoryRecords => {
   const flush = (): void => {
     onDisk = new Map(store);
   };
+  const transact: Records['transaction'] = (work, options = {}) => {
+    const result = last.then(async () => {
+      const transaction = new MemoryTransaction(store);
+      const value = await work(transaction);
+      await transaction.commit();
+      if (transaction.hasWritten && isDurable(options)) flush();
+      return value;
+    });
+    last = result.catch(() => undefined);
+    return result;
+  };
   return {
     get: (table, key) => new MemoryTransaction(store).get(table, key),
     list: (table, query) => new MemoryTransaction(store).list(table, query),
-    transaction: (work, options = {}) => {
-      const result = last.then(async () => {
-        const transaction = new MemoryTransaction(store);
-        const value = await work(transaction);
-        await transaction.commit();
-        if (transaction.hasWritten && isDurable(options)) flush();
-        return value;
-      });
-      last = result.catch(() => undefined);
-      return result;
-    },
+    transaction: transact,
+    enterStep: (entry) => transact((transaction) => enterStepIn(transaction, entry), { durable: 'soon' }),
     exclusively: (name, work) => {
       const result = (held.get(name) ?? Promise.resolve()).then(work);
       held.set(

@@ -33,6 +33,7 @@ export const createPatientRecords = ({
     get: (table, key) => patiently(() => records.get(table, key)),
     list: (table, query) => patiently(() => records.list(table, query)),
     transaction: (work, options) => patiently(() => records.transaction(work, options)),
+    enterStep: (entry) => patiently(() => records.enterStep(entry)),
     // Not repeated as a whole: its work has effects, and is a step that finds out what already happened.
     exclusively: (name, work) => records.exclusively(name, work),
   };

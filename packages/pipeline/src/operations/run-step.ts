@@ -1,11 +1,12 @@
 import { type Commit, type Json, type Op, recoveryOf, type Services } from '@pipit/core';
 import { type EngineContext, OperationInterrupted } from '../ports/engine.js';
 import type { EffectRequest, WorkingPart } from '../ports/parts.js';
+import type { EnteredStep, StepEntry } from '../ports/records.js';
 import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
 import { errorRecordOf, StepFailed } from './step-failed.js';
-import { createStepNotes, SHOWN } from './step-notes.js';
+import { createStepNotes } from './step-notes.js';
 
 /** Tries of one step before its failure is the operation's; the last waits some 8 s. */
 const STEP_ATTEMPTS = 6;
@@ -66,11 +67,11 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     return current !== undefined && current.cancelRequestedBy !== null;
   };
 
-  const isQuarantined = async (): Promise<boolean> => (await records.get('settings', { name: 'quarantine' })) !== undefined;
-
   /** While a person reconciles, no effect begins; operations under way wait before their next try. */
-  const waitOutQuarantine = async (isSet: boolean): Promise<void> => {
-    for (let still = isSet; still; still = await isQuarantined()) {
+  const enter = async (entry: StepEntry): Promise<Exclude<EnteredStep, { state: 'quarantined' }>> => {
+    for (;;) {
+      const entered = await records.enterStep(entry);
+      if (entered.state !== 'quarantined') return entered;
       await clock.sleep(QUARANTINE_POLL_MS, stopping);
       if (stopping.aborted) throw new OperationInterrupted();
     }
@@ -83,35 +84,17 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
     at: number,
   ): Promise<Outcome> => {
     const key = { operationId, name };
-    // Asked together: one round trip.
-    const [cancelled, known, quarantined] = await Promise.all([
-      options.cancellable === true ? isCancelled() : false,
-      records.get('steps', key),
-      isQuarantined(),
-    ]);
-    if (cancelled) return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
-    const now = (): string => clock.now().toISOString();
-    let attempt = known?.attempt ?? 0;
     const notes = createStepNotes(ports, key);
     for (let tries = 1; ; tries += 1) {
-      await waitOutQuarantine(tries === 1 ? quarantined : await isQuarantined());
-      attempt += 1;
-      const row = {
-        ...key,
-        position: at,
-        state: 'running',
-        attempt,
-        progress: null,
-        error: null,
-        startedAt: known?.startedAt ?? now(),
-        endedAt: null,
-      } as const;
-      await records.transaction((transaction) => transaction.put('steps', row), SHOWN);
+      const cancellable = options.cancellable === true && tries === 1;
+      const entered = await enter({ ...key, position: at, runId: run.id, cancellable, at: clock.now().toISOString() });
+      if (entered.state === 'cancelled')
+        return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
+      const { attempt } = entered;
       const { log, report } = notes;
       // With the time of the run's making: after a backup was restored run numbers come again, and the outside still knows those that were lost.
       const keyOf = (task?: string): string =>
         `${run.id}@${Date.parse(run.createdAt).toString(36)}:${operation.stage}:${task ?? name}:${operation.attempt}`;
-      const current = attempt;
       const tools: StepTools = {
         attempt,
         signal: stopping,
@@ -126,7 +109,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
               operationId,
               step: effect.task ?? name,
               key: keyOf(effect.task),
-              attempt: current,
+              attempt,
               commit: effect.commit,
               folder: effect.folder,
               deadlineMs: effect.deadlineMs ?? EFFECT_DEADLINE_MS,

@@ -5,7 +5,7 @@ import type { OperationPorts } from './operation-ports.js';
  * Rows of steps show where an operation is; what it goes on from is the engine's own record, which is durable at once and stored after them.
  * An effect with a folder stores that durably before it begins, and with it the attempt.
  */
-export const SHOWN = { durable: 'soon', oneWrite: true } as const;
+const SHOWN = { durable: 'soon', oneWrite: true } as const;
 
 /** Microtasks between what a step tells last and its end, and a few more. No timer: time must be able to pass without one. */
 const TURNS = 8;

@@ -1,3 +1,5 @@
+import type { RunId } from '../records/ids.js';
+import type { StepRow } from '../records/rows.js';
 import type { KeyOf, TableName, Tables } from '../records/tables.js';
 
 export interface Query<Row> {
@@ -55,6 +57,20 @@ export interface TransactionOptions {
   readonly oneWrite?: boolean;
 }
 
+/** A try of a step that is to begin. */
+export interface StepEntry extends Pick<StepRow, 'operationId' | 'name' | 'position'> {
+  readonly runId: RunId;
+  /** Whether a cancel of the run that came before ends it here. */
+  readonly cancellable: boolean;
+  readonly at: string;
+}
+
+/** `cancelled`, `quarantined`: the try did not begin, and nothing is stored of it. `attempt` counts from 1, over restarts and replicas. */
+export type EnteredStep =
+  | { readonly state: 'entered'; readonly attempt: number }
+  | { readonly state: 'cancelled' }
+  | { readonly state: 'quarantined' };
+
 /**
  * The truth: what is intended, and what was found. Implemented on PostgreSQL and in memory; both pass one conformance suite.
  * A database that cannot be reached throws a PluginError `DATABASE_UNAVAILABLE` with recovery `reconcile` inside a transaction's commit, else `retry`.
@@ -62,6 +78,11 @@ export interface TransactionOptions {
 export interface Records extends RecordsReader {
   /** All or nothing: a throw rolls back. Read committed; take {@link RecordsTransaction.lock} for what must not race. `work` may be called again after a serialization failure or deadlock. Durable (fsync) when it returns, unless `options` says otherwise. */
   transaction<T>(work: (transaction: RecordsTransaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Begins a try of a step, unless its run is cancelled or effects are in quarantine: one question, for each step asks it. A step that is begun
+   * again keeps its first start. Durable `soon`.
+   */
+  enterStep(entry: StepEntry): Promise<EnteredStep>;
   /**
    * Runs `work` while nothing else of this name runs, over all replicas; outside a transaction (`work` may begin its own). Set free when the process dies.
    * Apart from {@link RecordsTransaction.lock}: the names of the two never meet.

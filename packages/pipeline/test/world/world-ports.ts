@@ -22,6 +22,13 @@ export const recordsOf = (records: Records, life: Life): Records => ({
       life.point('records: after the commit');
       return value;
     }),
+  enterStep: (entry) =>
+    life.call(async () => {
+      life.point('records: before the commit');
+      const entered = await records.enterStep(entry);
+      life.point('records: after the commit');
+      return entered;
+    }),
   exclusively: (name, work) => life.call(() => records.exclusively(name, () => life.within(work))),
 });
 
