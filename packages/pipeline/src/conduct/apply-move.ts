@@ -1,10 +1,10 @@
 import { assertNever, type Json, type RingName } from '@pipit/core';
-import { appendAudit, PIPIT_ACTOR } from '../audit.js';
+import { appendAudit, openAudit, PIPIT_ACTOR } from '../audit.js';
 import { markKnownNotice } from '../notices/mark-notice.js';
 import { OPERATION_VERSIONS } from '../operations/operation-codes.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { operationIdOf, type RunId } from '../records/ids.js';
-import type { OperationRow, RunRow } from '../records/rows.js';
+import type { LockRow, OperationRow, RunRow } from '../records/rows.js';
 import type { Stage } from '../stages/plan-stages.js';
 import { lockNameOf, type Move, type RunView } from './decide.js';
 
@@ -40,11 +40,9 @@ const inputOf = (stage: Stage, view: RunView): Json => {
   }
 };
 
-const releaseLock = async (transaction: RecordsTransaction, run: RunRow): Promise<readonly RunId[]> => {
-  const name = lockNameOf(run);
-  const lock = await transaction.get('locks', { name });
+const releaseLock = async (transaction: RecordsTransaction, run: RunRow, lock: LockRow | undefined): Promise<readonly RunId[]> => {
   if (lock?.runId !== run.id) return [];
-  await transaction.remove('locks', { name });
+  transaction.sendWithCommit(transaction.remove('locks', { name: lock.name }));
   const waiting = await transaction.list('runs', {
     where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'rollout-lock' },
     orderBy: ['number', 'descending'],
@@ -63,18 +61,26 @@ const endingOf = ({ outcome, reason, at: time }: Ending): Partial<RunRow> => {
   return { state: 'ended', outcome, reason, waitingFor: null, dueAt: null, endedAt: at, updatedAt: at };
 };
 
+const readLock = (transaction: RecordsTransaction, run: RunRow): Promise<LockRow | undefined> =>
+  transaction.get('locks', { name: lockNameOf(run) });
+
 /** Ends a run within a transaction: one that another run supersedes, or that a person takes back. */
 export const endRun = async (transaction: RecordsTransaction, run: RunRow, ending: Ending): Promise<readonly RunId[]> => {
-  await transaction.update('runs', { id: run.id }, endingOf(ending));
-  return releaseLock(transaction, run);
+  transaction.sendWithCommit(transaction.update('runs', { id: run.id }, endingOf(ending)));
+  return releaseLock(transaction, run, await readLock(transaction, run));
 };
 
-const supersedeWaiting = async (transaction: RecordsTransaction, run: RunRow, at: Date): Promise<void> => {
-  const waiting = await transaction.list('runs', { where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'promotion' } });
-  for (const other of waiting.filter((each) => each.id !== run.id)) {
-    await endRun(transaction, other, { outcome: 'superseded', reason: `Run ${run.id} took over the canary`, at });
+const listWaiting = (transaction: RecordsTransaction, { app, role }: RunRow): Promise<readonly RunRow[]> =>
+  transaction.list('runs', { where: { app, role, state: 'waiting', waitingFor: 'promotion' } });
+
+const supersede = async (
+  transaction: RecordsTransaction,
+  { waiting, by, at }: { readonly waiting: readonly RunRow[]; readonly by: RunRow; readonly at: Date },
+): Promise<void> => {
+  for (const other of waiting.filter((each) => each.id !== by.id)) {
+    await endRun(transaction, other, { outcome: 'superseded', reason: `Run ${by.id} took over the canary`, at });
     await markKnownNotice(transaction, other.id, at.toISOString());
-    await appendAudit(transaction, { at, actor: PIPIT_ACTOR, action: 'run.supersede', subject: other.id, detail: { by: run.id } });
+    await appendAudit(transaction, { at, actor: PIPIT_ACTOR, action: 'run.supersede', subject: other.id, detail: { by: by.id } });
   }
 };
 
@@ -119,7 +125,7 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     case 'complete': {
       const changes = { ...active, stage: move.stage.name, completedStages: [...run.completedStages, move.stage.name] };
       const [wake] = await Promise.all([
-        move.releaseLock ? releaseLock(transaction, run) : [],
+        move.releaseLock ? releaseLock(transaction, run, view.lock) : [],
         move.stage.kind === 'promotion' ? auditAutomaticPromotion(transaction, view, move.stage.ring) : undefined,
       ]);
       const lock = move.releaseLock && view.lock?.runId === run.id ? undefined : view.lock;
@@ -128,9 +134,10 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     case 'lock': {
       const lock = { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at };
       const changes = { ...active, stage: move.stage.name };
-      const taken = await transaction.insert('locks', lock);
+      // Asked together: one round trip.
+      const [taken, waiting] = await Promise.all([transaction.insert('locks', lock), move.supersede ? listWaiting(transaction, run) : []]);
       if (!taken) return { changes, next: 'anew', wake: [] };
-      if (move.supersede) await supersedeWaiting(transaction, run, now);
+      await supersede(transaction, { waiting, by: run, at: now });
       return { changes, next: { ...view, run: { ...run, ...changes }, lock }, wake: [] };
     }
     case 'wait': {
@@ -145,8 +152,9 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     }
     case 'end': {
       const { outcome, reason } = move;
-      const wake = await releaseLock(transaction, run);
-      await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.end', subject: run.id, detail: { outcome, reason } });
+      const [lock, append] = await Promise.all([readLock(transaction, run), openAudit(transaction)]);
+      append({ at: now, actor: PIPIT_ACTOR, action: 'run.end', subject: run.id, detail: { outcome, reason } });
+      const wake = await releaseLock(transaction, run, lock);
       return { changes: endingOf({ outcome, reason, at: now }), wake };
     }
     default:

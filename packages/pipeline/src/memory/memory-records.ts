@@ -101,9 +101,8 @@ class MemoryTransaction implements RecordsTransaction {
   }
 
   async insertAll<T extends TableName>(table: T, rows: readonly Tables[T][]): Promise<readonly boolean[]> {
-    const written: boolean[] = [];
-    for (const row of rows) written.push(await this.insert(table, row));
-    return written;
+    // All of them at once: what is asked for next sees every one.
+    return Promise.all(rows.map((row) => this.insert(table, row)));
   }
 
   async update<T extends TableName>(table: T, key: KeyOf<T>, changes: Partial<Tables[T]>): Promise<boolean> {
@@ -120,7 +119,7 @@ class MemoryTransaction implements RecordsTransaction {
   }
 
   async updateAll<T extends TableName>(table: T, rows: readonly (KeyOf<T> & Partial<Tables[T]>)[]): Promise<void> {
-    for (const row of rows) await this.update(table, row, row);
+    await Promise.all(rows.map((row) => this.update(table, row, row)));
   }
 
   async remove<T extends TableName>(table: T, key: KeyOf<T>): Promise<boolean> {

@@ -3,7 +3,7 @@ import { judgeAdvertisement } from '../guard/sequence.js';
 import type { PipelineDefinition } from '../ports/parts.js';
 import type { RolloutRow } from '../records/rows.js';
 import type { OperationPorts } from './operation-ports.js';
-import { RECORDED_NEXT } from './recorded-next.js';
+import { WRITTEN_ONCE } from './recorded-next.js';
 import type { StepTools } from './run-step.js';
 import { StepFailed } from './step-failed.js';
 
@@ -21,14 +21,14 @@ export const advertise = async (
   const { records, clock } = ports;
   const ring = { app: rollout.app, role: rollout.role, ring: rollout.ring };
   const next: Advertisement = { version: rollout.version, sequence: rollout.sequence, artifacts: rollout.artifacts };
-  const record = (): Promise<void> =>
-    records.transaction(async (transaction) => {
-      const at = clock.now().toISOString();
-      transaction.sendWithCommit(
-        transaction.insert('advertisements', { ...ring, sequence: rollout.sequence, document: next, writtenAt: at }),
-      );
-      transaction.sendWithCommit(transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' }));
-    }, RECORDED_NEXT);
+  // Each for itself, and together one round trip: were one of them lost, the step would be entered again and store both.
+  const record = async (): Promise<void> => {
+    const row = { ...ring, sequence: rollout.sequence, document: next, writtenAt: clock.now().toISOString() };
+    await Promise.all([
+      records.transaction((transaction) => transaction.insert('advertisements', row), WRITTEN_ONCE),
+      records.transaction((transaction) => transaction.update('rollouts', { id: rollout.id }, { state: 'advertised' }), WRITTEN_ONCE),
+    ]);
+  };
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
     const outcome = await tools.effect({ part: advertiser, folder: 'none' }, async (op) => {
       const { current, cursor } = await advertiser.subject.read({ ring, options: advertiser.options }, op);

@@ -18,24 +18,30 @@ export const install = async (
   ports: OperationPorts,
   tools: StepTools,
   definition: PipelineDefinition,
-  subject: { readonly rollout: RolloutRow; readonly release: ReleaseRow },
+  subject: { readonly rollout: RolloutRow; readonly release: Promise<ReleaseRow> },
 ): Promise<{ readonly installed: number; readonly failed: number; readonly unreachable: number }> => {
   const { records, clock } = ports;
-  const { rollout, release } = subject;
+  const { rollout } = subject;
   const { deployer, repository } = definition;
-  const [rows] = await Promise.all([
+  // Asked together: one round trip.
+  const [release, rows] = await Promise.all([
+    subject.release,
     records.list('rolloutHosts', { where: { rolloutId: rollout.id } }),
     records.transaction((transaction) => transaction.update('rollouts', { id: rollout.id }, { state: 'installing' }), WRITTEN_ONCE),
   ]);
   const hosts = rows.filter((row) => row.state !== 'left').map(hostOf);
   const recorded = new Map<string, string>();
+  const states = new Map(rows.map((row) => [row.hostId, row.state]));
   const record = async (reports: readonly HostReport[]): Promise<void> => {
     const fresh = reports.filter((report) => recorded.get(report.hostId) !== JSON.stringify(report));
     if (fresh.length === 0) return;
     const updatedAt = clock.now().toISOString();
     const changes = fresh.map((report) => ({ rolloutId: rollout.id, hostId: report.hostId, state: stateOf(report), report, updatedAt }));
     await records.transaction((transaction) => transaction.updateAll('rolloutHosts', changes), WRITTEN_ONCE);
-    for (const report of fresh) recorded.set(report.hostId, JSON.stringify(report));
+    for (const report of fresh) {
+      recorded.set(report.hostId, JSON.stringify(report));
+      if (states.has(report.hostId)) states.set(report.hostId, stateOf(report));
+    }
     for (const report of fresh.filter((each) => each.error !== undefined || !each.reachable))
       tools.log(`${report.hostId}: ${report.error?.message ?? 'not reachable'}
 `);
@@ -72,7 +78,6 @@ export const install = async (
     });
     await record(result);
   }
-  const final = await records.list('rolloutHosts', { where: { rolloutId: rollout.id } });
-  const count = (state: RolloutHostState): number => final.filter((row) => row.state === state).length;
+  const count = (state: RolloutHostState): number => [...states.values()].filter((each) => each === state).length;
   return { installed: count('installed'), failed: count('failed'), unreachable: count('unreachable') };
 };

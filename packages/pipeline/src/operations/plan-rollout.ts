@@ -59,13 +59,13 @@ const choosePromoted = async (
   const { records } = ports;
   const { app, role, id: runId } = scope.run;
   const before = { app, role, ring: rings.from };
-  const ring = await records.get('rings', before);
+  // Asked together: one round trip.
+  const [ring, promotion, own] = await Promise.all([
+    records.get('rings', before),
+    records.get('promotions', { runId, ring: rings.to }),
+    records.list('rollouts', { where: { runId, ring: rings.from, purpose: 'forward' }, orderBy: ['sequence', 'ascending'] }),
+  ]);
   const rollout = ring && (await records.get('rollouts', { id: ring.rolloutId }));
-  const promotion = await records.get('promotions', { runId, ring: rings.to });
-  const own = await records.list('rollouts', {
-    where: { runId, ring: rings.from, purpose: 'forward' },
-    orderBy: ['sequence', 'ascending'],
-  });
   const expected = promotion ?? own.at(-1);
   if (ring === undefined || rollout === undefined || expected === undefined)
     throw new StepFailed({

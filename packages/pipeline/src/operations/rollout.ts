@@ -52,10 +52,7 @@ export const runRollout = async (
     return outcome;
   });
 
-  await scope.step('install', async (tools) => {
-    const release = await readOnce();
-    return install(ports, tools, readDefinition(catalog, run), { rollout, release });
-  });
+  await scope.step('install', (tools) => install(ports, tools, readDefinition(catalog, run), { rollout, release: readOnce() }));
 
   const verdict = await scope.step('verify', async (tools) => {
     const definition = readDefinition(catalog, run);
