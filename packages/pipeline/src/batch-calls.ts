@@ -12,8 +12,13 @@ const GATHER_TURNS = 32;
  * is about. One answer an item, in their order; a throw is everybody's of that batch.
  *
  * @param max items that one call is about at most
+ * @param pause waited for before a call that follows another at once, so that in a flood fewer calls are about more; an item that comes alone is never kept waiting
  */
-export const batchCalls = <In, Out>(max: number, work: (items: readonly In[]) => Promise<readonly Out[]>): ((item: In) => Promise<Out>) => {
+export const batchCalls = <In, Out>(
+  max: number,
+  work: (items: readonly In[]) => Promise<readonly Out[]>,
+  pause?: () => Promise<void>,
+): ((item: In) => Promise<Out>) => {
   let queue: Call<In, Out>[] = [];
   let busy = false;
 
@@ -32,6 +37,7 @@ export const batchCalls = <In, Out>(max: number, work: (items: readonly In[]) =>
       } catch (error) {
         for (const call of batch) call.reject(error);
       }
+      if (queue.length > 0) await pause?.();
     }
     busy = false;
   };

@@ -53,6 +53,8 @@ export interface Conductor {
 const MAX_MOVES = 100;
 /** Handling an event may ask git. In a flood of webhooks, connections and CPU go to those that are still to be answered. */
 const MAX_EVENTS_AT_ONCE = 4;
+/** In a flood, so many milliseconds' events are looked at together. One that comes alone is looked at at once. */
+const FLOOD_PAUSE_MS = 25;
 /** Events read, or marked as handled, by one question at most. */
 const MAX_EVENTS_TOGETHER = 256;
 
@@ -163,11 +165,12 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
 
   const wakeRun = (runId: RunId): void => serially(`run ${runId}`, () => advance(runId));
 
-  const readOpenEvent = batchCalls(MAX_EVENTS_TOGETHER, async (ids: readonly EventId[]): Promise<readonly (EventRow | undefined)[]> => {
+  const lookAtEvents = async (ids: readonly EventId[]): Promise<readonly (EventRow | undefined)[]> => {
     const [rows, quarantine] = await Promise.all([records.list('events', { where: { id: ids, state: 'received' } }), readQuarantine()]);
     const byId = new Map(quarantine === undefined ? rows.map((row) => [row.id, row]) : []);
     return ids.map((id) => byId.get(id));
-  });
+  };
+  const readOpenEvent = batchCalls(MAX_EVENTS_TOGETHER, lookAtEvents, () => clock.sleep(FLOOD_PAUSE_MS, stopping.signal));
   const mark = batchCalls(
     MAX_EVENTS_TOGETHER,
     async (events: readonly (Verdict & Pick<EventRow, 'id'>)[]): Promise<readonly undefined[]> => {
