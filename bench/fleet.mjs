@@ -13,7 +13,7 @@ const quick = process.argv.includes('--quick');
 const HOSTS = quick ? 6 : 20;
 const PER_HOST = 15;
 const AT_ONCE = 64;
-const ROUNDS = quick ? 2 : 5;
+const ROUNDS = quick ? 2 : 3;
 /** Of a machine with two processors. */
 const START_AT_ONCE = 4;
 
