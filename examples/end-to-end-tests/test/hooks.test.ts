@@ -39,7 +39,8 @@ describe('one push', () => {
       expect(new Set(answers.flatMap(({ body }) => body.eventIds)).size).toBe(1);
       expect(answers.filter(({ body }) => body.repeated === false)).toHaveLength(1);
       expect(await waitForEnd(sha)).toMatchObject({ outcome: 'succeeded' });
-      expect(await eventsOf(sha)).toHaveLength(1);
+      // A poll may have told the same push meanwhile.
+      expect((await eventsOf(sha)).filter(({ key }) => !String(key).startsWith('poll:'))).toHaveLength(1);
       expect(await countRuns(sha)).toBe(1);
       expect((await deliver(installation, { id, ref: MAIN, after: sha })).body.repeated).toBe(true);
     },
