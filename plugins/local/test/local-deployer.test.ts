@@ -262,7 +262,9 @@ describe('a rollout to a host', () => {
     const few = createLocalDeployer<Record<string, never>>({ folder, sandbox, logger: silent, parallel: 2 });
     const hosts = ['a', 'b', 'c', 'd', 'e'].map((id) => hostNamed(id));
     const log = join(folder, 'log');
-    const slow = await buildDeb({ version: '1.0', postInstall: `#!/bin/sh\necho + >> ${log}\nsleep 0.4\necho - >> ${log}\n` });
+    // The first waits for a second one beside it, for 20 s at most; the others find that there were two.
+    const meet = `tries=0; until [ "$(grep -c + ${log})" -ge 2 ] || [ "$tries" -ge 200 ]; do tries=$((tries + 1)); sleep 0.1; done`;
+    const slow = await buildDeb({ version: '1.0', postInstall: `#!/bin/sh\necho + >> ${log}\n${meet}\necho - >> ${log}\n` });
     const request = await requestFor(slow, { hosts });
     const handle = await few.start(request, callFor('k'));
     const reports = await inspectUntilEnded(handle, request, 'k', few);
@@ -273,7 +275,7 @@ describe('a rollout to a host', () => {
       most = Math.max(most, now);
     }
     expect(most).toBe(2);
-  }, 40_000);
+  }, 90_000);
 
   it('finishes an install whose process was killed in the middle of the post-install script', async () => {
     const gate = join(folder, 'gate');
