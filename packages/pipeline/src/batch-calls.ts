@@ -1,10 +1,12 @@
+import { passMicrotasks } from './pass-microtasks.js';
+
 interface Call<In, Out> {
   readonly item: In;
   readonly resolve: (value: Out) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Microtasks in which calls are gathered before the first of them is made. No timer: time must be able to pass without one. */
+/** Microtasks in which calls are gathered before the first of them is made. */
 const GATHER_TURNS = 32;
 
 /**
@@ -26,7 +28,7 @@ export const batchCalls = <In, Out>(
     if (busy) return;
     busy = true;
     // What is asked in one breath, such as about all that one answer brought, is asked together.
-    for (let turn = 0; turn < GATHER_TURNS; turn += 1) await Promise.resolve();
+    await passMicrotasks(GATHER_TURNS);
     while (queue.length > 0) {
       const batch = queue.slice(0, max);
       queue = queue.slice(max);

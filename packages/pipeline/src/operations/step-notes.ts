@@ -1,3 +1,4 @@
+import { passMicrotasks } from '../pass-microtasks.js';
 import type { ErrorRecord, StepRow } from '../records/rows.js';
 import type { OperationPorts } from './operation-ports.js';
 
@@ -7,7 +8,7 @@ import type { OperationPorts } from './operation-ports.js';
  */
 const SHOWN = { durable: 'soon', oneWrite: true } as const;
 
-/** Microtasks between what a step tells last and its end, and a few more. No timer: time must be able to pass without one. */
+/** Microtasks between what a step tells last and its end, and a few more. */
 const TURNS = 8;
 
 /** What one step tells while it works. */
@@ -49,7 +50,7 @@ export const createStepNotes = (
 
   const write = async (): Promise<void> => {
     // What is told in the same breath, the step's end among it, is stored together.
-    for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
+    await passMicrotasks(TURNS);
     while (!isEnding && (text !== '' || progress !== undefined)) {
       const changes = takeProgress();
       const update =
