@@ -134,7 +134,8 @@ conclude() {
   write_whole "$outcome" '{"key":"%s","state":"%s","code":"%s","message":"%s","version":"%s","digest":"%s","sequence":%s,"startedAt":"%s","endedAt":"%s"%s}\n' \
     "$PIPIT_KEY" "$ended" "$2" "$message" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$more"
   echo "pipit: $ended $2 $3"
-  [ "$locked" = yes ] && rm -rf -- "$work"
+  # A second launch of this try may have shipped it again, in vain: its values may be secrets.
+  [ "$locked" = yes ] && rm -rf -- "$work" "$state/outcomes/$PIPIT_ID.sh"
   # Only the newest hundred tries are kept, or a few more (two files each, or three); their names are hexadecimal.
   set -- "$state"/outcomes/*
   if [ "$#" -gt 330 ]; then
