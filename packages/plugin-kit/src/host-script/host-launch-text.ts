@@ -1,3 +1,5 @@
+import { TRIES_FUNCTIONS } from './host-tries-text.js';
+
 /**
  * Starts the host script on a host so that it outlives the connection: POSIX sh, by root. Told by environment: `PIPIT_PACKAGE`, `PIPIT_ID`, `PIPIT_AT`;
  * the try (its values and `HOST_SCRIPT`) comes on standard input. A transient systemd unit where systemd runs, else a session of its own.
@@ -12,8 +14,8 @@ state=/var/lib/pipit/$PIPIT_PACKAGE
 base=$state/outcomes/$PIPIT_ID
 full() { rm -f -- "$base.new"; echo 'launch full'; exit 0; }
 [ -d "$state/outcomes" ] || mkdir -p "$state/outcomes" 2>/dev/null || full
-tries=0
-if [ -e "$base.run" ]; then while read -r line; do tries=$((tries + 1)); done <"$base.run"; fi
+${TRIES_FUNCTIONS}
+count_tries "$base.run"
 is_running() { [ -e "$base.run" ] && ! flock --shared --nonblock 8 8<"$base.run"; }
 if [ -f "$base.json" ]; then echo "launch ended $tries"; exit 0; fi
 if is_running; then echo "launch running $tries"; exit 0; fi

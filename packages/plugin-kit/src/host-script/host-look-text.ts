@@ -1,4 +1,5 @@
 import { CHECK_FUNCTIONS } from './host-check-text.js';
+import { TRIES_FUNCTIONS } from './host-tries-text.js';
 
 /**
  * Looks at a host in one round trip: POSIX sh, by root, changes nothing. Told by environment: `PIPIT_PACKAGES`; then
@@ -11,6 +12,7 @@ export LC_ALL=C.UTF-8
 root=/var/lib/pipit
 tell() { printf '%s\n' "$*"; }
 ${CHECK_FUNCTIONS}
+${TRIES_FUNCTIONS}
 # Sets line to all that a file of one line says.
 read_line() { IFS= read -r line <"$1"; }
 
@@ -18,8 +20,7 @@ look_at_try() {
   base=
   for package in $PIPIT_PACKAGES; do [ -e "$root/$package/outcomes/$PIPIT_ID.run" ] && base=$root/$package/outcomes/$PIPIT_ID; done
   if [ -z "$base" ]; then tell 'try none 0'; return; fi
-  tries=0
-  while read -r line; do tries=$((tries + 1)); done <"$base.run"
+  count_tries "$base.run"
   # Whoever is at work holds this lock, until it ended.
   if [ ! -f "$base.json" ] && ! flock --shared --wait "$PIPIT_WAIT_SECONDS" 8 8<"$base.run"; then tell "try running $tries"; return; fi
   if [ ! -f "$base.json" ]; then tell "try stopped $tries"; return; fi
