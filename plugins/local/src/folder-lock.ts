@@ -117,3 +117,14 @@ export const withFolderLock = async <T>(options: FolderLockOptions, work: () => 
     if (queues.get(options.path) === turn) queues.delete(options.path);
   }
 };
+
+/**
+ * Removes the lock of a process that was killed; a lock that is held stays. For whoever finds that process's work done and so has no reason
+ * to take the lock.
+ *
+ * @throws PluginError `LOCAL_LOCK_TIMEOUT` (retry)
+ */
+export const releaseDeadLock = async (options: FolderLockOptions): Promise<void> => {
+  const holder = await readFile(options.path, 'utf8').catch(() => undefined);
+  if (holder !== undefined && !(await isHeld(holder))) await withFolderLock(options, async () => undefined);
+};

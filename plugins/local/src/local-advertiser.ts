@@ -13,7 +13,7 @@ import {
   type RingRef,
 } from '@pipit/core';
 import { z } from 'zod';
-import { withFolderLock } from './folder-lock.js';
+import { releaseDeadLock, withFolderLock } from './folder-lock.js';
 import { holdUntilChanged } from './hold-until-changed.js';
 import { switchLink, syncFolder, writeWhole } from './write-whole.js';
 
@@ -84,6 +84,8 @@ export const createLocalAdvertiser = <Options>({ folder }: LocalAdvertiserOption
   const linkOf = ({ app, role, ring }: RingRef): string => join(advertised, app, role, ring);
   const statesOf = ({ app, role, ring }: RingRef): string => join(advertised, app, role, '.states', ring);
 
+  const lockOf = (ring: RingRef): string => `${statesOf(ring)}.lock`;
+
   const read = async (ring: RingRef): Promise<State> => {
     const link = linkOf(ring);
     for (;;) {
@@ -101,11 +103,15 @@ export const createLocalAdvertiser = <Options>({ folder }: LocalAdvertiserOption
   };
 
   return {
-    read: ({ ring, after }, call) => holdUntilChanged(() => read(ring), after, call),
+    async read({ ring, after }, call) {
+      // Whoever was killed between its write and the lock's removal is not asked to write again: its operation reads, and goes on.
+      await releaseDeadLock({ path: lockOf(ring), signal: call.signal });
+      return holdUntilChanged(() => read(ring), after, call);
+    },
 
     async write({ ring, next, expected }, op) {
       const states = statesOf(ring);
-      return withFolderLock({ path: `${states}.lock`, signal: op.signal }, async () => {
+      return withFolderLock({ path: lockOf(ring), signal: op.signal }, async () => {
         if ((await read(ring)).cursor !== expected) return 'conflict';
         const link = linkOf(ring);
         await mkdir(states, { recursive: true });

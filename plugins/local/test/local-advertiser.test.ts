@@ -35,6 +35,19 @@ it('advertises nothing at first, then what was written, each ring by itself', as
   expect((await createLocalAdvertiser({ folder }).read({ ring: canary, options }, callFor('other'))).current).toEqual(advertisementOf(1));
 });
 
+it('leaves no lock of a writer that was killed when its write was done, and none that is held is taken', async () => {
+  await write(1, (await read()).cursor);
+  const lock = join(folder, 'advertised/web/app/.states/canary.lock');
+  const startTime = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]?.split(' ')[19];
+  await writeFile(lock, `${process.pid} ${startTime}`);
+  await read();
+  expect(await readdir(join(lock, '..'))).toEqual(['canary', 'canary.lock']);
+  // The same process id, but a process that began at another time.
+  await writeFile(lock, `${process.pid} 1`);
+  expect((await read()).current).toEqual(advertisementOf(1));
+  expect(await readdir(join(lock, '..'))).toEqual(['canary']);
+});
+
 it('keeps the version as plain text for any tool', async () => {
   await write(1, (await read()).cursor);
   expect(await readFile(join(folder, 'advertised/web/app/canary/version'), 'utf8')).toBe('1.1\n');
