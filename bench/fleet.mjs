@@ -39,10 +39,10 @@ const measureUpgrades = async ({ ways, upgrade }) => {
       results[way].push(await upgrade(way));
     }
   const of = (way, key = 'ms') => median(results[way].map((each) => each[key]));
-  const [hosts, pipit, ansible] = ['hosts', 'pipit', 'ansible'].map((way) => of(way));
   const names = {
     hosts: "the slowest host's own apt run",
     pipit: "pipit: the ssh deployer's find, start and inspect",
+    'pipit with ssh2': 'the same, with `client: ssh2`',
     ansible: 'Ansible: apt module, pipelining',
     clush: 'clustershell: apt-get',
     pssh: 'pssh: apt-get',
@@ -51,41 +51,48 @@ const measureUpgrades = async ({ ways, upgrade }) => {
     [`upgrade on ${HOSTS} hosts`, 'ms, median', 'least', 'most', 'of the own run', 'CPU ms a host'],
     ways.map((way) => {
       const times = results[way].map(({ ms }) => ms);
-      return [names[way], of(way), Math.min(...times), Math.max(...times), `${(of(way) / hosts).toFixed(2)}x`, of(way, 'cpuMs')];
+      return [names[way], of(way), Math.min(...times), Math.max(...times), `${(of(way) / of('hosts')).toFixed(2)}x`, of(way, 'cpuMs')];
     }),
   );
   const step = (name) => median(results.pipit.map(({ steps }) => steps[name]));
   note(`pipit: find ${step('find').toFixed(0)} ms, start ${step('start').toFixed(0)} ms, ${step('inspects')} inspects; load ${load()}`);
-  aim("pipit, of the slowest host's own apt run", pipit / hosts, 'x', { atMost: 1.2 });
-  aim('pipit, times faster than Ansible', ansible / pipit, 'x', { atLeast: 2 });
+  for (const way of ['pipit', 'pipit with ssh2']) {
+    aim(`${way}, of the slowest host's own apt run`, of(way) / of('hosts'), 'x', { atMost: 1.2 });
+    aim(`${way}, times faster than Ansible`, of('ansible') / of(way), 'x', { atLeast: 2 });
+  }
 };
 
 const measureConnections = async ({ count, pipit, pssh }) => {
-  const results = { pssh: [], cold: [], warm: [] };
-  for (let round = 0; round < ROUNDS; round += 1) {
-    stop.signal.throwIfAborted();
-    const bySsh = async () => results.pssh.push(await pssh());
-    if (round % 2 === 0) await bySsh();
-    const { cold, warm } = await pipit();
-    results.cold.push(cold);
-    results.warm.push(warm);
-    if (round % 2 === 1) await bySsh();
-  }
-  const of = (name) => median(results[name]);
-  const row = (title, name) => [
-    title,
-    of(name),
-    Math.min(...results[name]),
-    Math.max(...results[name]),
-    `${(of(name) / of('pssh')).toFixed(2)}x`,
+  const clients = ['openssh', 'ssh2'];
+  const results = { pssh: [] };
+  for (const client of clients) for (const state of ['cold', 'warm']) results[`${client}, ${state}`] = [];
+  const turns = [
+    async () => results.pssh.push(await pssh()),
+    ...clients.map((client) => async () => {
+      for (const [state, ms] of Object.entries(await pipit(client))) results[`${client}, ${state}`].push(ms);
+    }),
   ];
+  for (let round = 0; round < ROUNDS; round += 1)
+    for (let turn = 0; turn < turns.length; turn += 1) {
+      stop.signal.throwIfAborted();
+      await turns[(round + turn) % turns.length]();
+    }
+  const of = (name) => median(results[name]);
   table(
     [`true over ${count} connections`, 'ms, median', 'least', 'most', 'of pssh'],
-    [row('pssh', 'pssh'), row("pipit's ssh transport, cold", 'cold'), row("pipit's ssh transport, warm", 'warm')],
+    Object.entries(results).map(([name, times]) => [
+      name === 'pssh' ? name : `pipit's ssh transport, client: ${name}`,
+      of(name),
+      Math.min(...times),
+      Math.max(...times),
+      `${(of(name) / of('pssh')).toFixed(2)}x`,
+    ]),
   );
   note(`load ${load()}`);
-  aim('cold, of pssh', of('cold') / of('pssh'), 'x', { atMost: 1.1 });
-  aim('warm, of pssh', of('warm') / of('pssh'), 'x', { atMost: 0.25 });
+  for (const client of clients) {
+    aim(`${client}, cold, of pssh`, of(`${client}, cold`) / of('pssh'), 'x', { atMost: 1.1 });
+    aim(`${client}, warm, of pssh`, of(`${client}, warm`) / of('pssh'), 'x', { atMost: 0.25 });
+  }
 };
 
 const unavailable = await fleetUnavailable({ installing: true });

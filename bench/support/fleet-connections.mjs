@@ -42,8 +42,8 @@ export const prepareConnections = async ({ lab, folder, tools, perHost, atOnce }
     count: names.length,
     pssh: () => timed(() => tools.pssh('true', { file, atOnce, config: sshConfig })),
     /** Cold: the connecting itself runs `true` on the host. Warm: `true` again over each connection. */
-    pipit: async () => {
-      const { transport, close } = await openSshPlugin(folder, config);
+    pipit: async (client) => {
+      const { transport, close } = await openSshPlugin(folder, { ...config, client });
       try {
         const call = callOf('connections');
         let open = [];

@@ -60,55 +60,57 @@ export const prepareUpgrades = async ({ lab, folder, tools }) => {
     return { deb, source: await shelf.put('production', debs) };
   };
 
-  const byPipit = async ({ deb, source }) => {
-    const version = parsePackageVersion(deb.version);
-    const digest = parseDigest(deb.digest);
-    const artifact = {
-      format: 'deb',
-      name: parsePackageName(NAME),
-      version,
-      architecture: 'all',
-      digest,
-      content: { sha256: digest, size: deb.bytes },
-    };
-    const commit = {
-      repository: { id: '1', name: 'bench/web', url: 'bench:web' },
-      sha: '0'.repeat(40),
-      committedAt: '2026-01-01T00:00:00Z',
-    };
-    const release = { app: ring.app, version, commit, artifacts: [artifact] };
-    const request = { ring, sequence: number, hosts, services: [], release, sources: [source], options: {} };
-    const key = `rollout:${number}:1`;
-    const { deployer, close } = await openSshPlugin(folder, config);
-    try {
-      const steps = {};
-      let result;
-      const ms = await timed(async () => {
-        const from = performance.now();
-        let handle = await deployer.find(request, callOf(key));
-        steps.find = performance.now() - from;
-        handle ??= await deployer.start(request, callOf(key));
-        steps.start = performance.now() - from - steps.find;
-        for (let waits = 1; ; waits += 1) {
-          const state = await deployer.inspect({ handle, request }, callOf(key, 60_000));
-          if (state.state === 'lost') throw new Error(state.reason);
-          if (state.state === 'ended') {
-            result = state.result;
-            steps.inspects = waits;
-            return;
+  const byPipit =
+    (client) =>
+    async ({ deb, source }) => {
+      const version = parsePackageVersion(deb.version);
+      const digest = parseDigest(deb.digest);
+      const artifact = {
+        format: 'deb',
+        name: parsePackageName(NAME),
+        version,
+        architecture: 'all',
+        digest,
+        content: { sha256: digest, size: deb.bytes },
+      };
+      const commit = {
+        repository: { id: '1', name: 'bench/web', url: 'bench:web' },
+        sha: '0'.repeat(40),
+        committedAt: '2026-01-01T00:00:00Z',
+      };
+      const release = { app: ring.app, version, commit, artifacts: [artifact] };
+      const request = { ring, sequence: number, hosts, services: [], release, sources: [source], options: {} };
+      const key = `rollout:${number}:1`;
+      const { deployer, close } = await openSshPlugin(folder, { ...config, client });
+      try {
+        const steps = {};
+        let result;
+        const ms = await timed(async () => {
+          const from = performance.now();
+          let handle = await deployer.find(request, callOf(key));
+          steps.find = performance.now() - from;
+          handle ??= await deployer.start(request, callOf(key));
+          steps.start = performance.now() - from - steps.find;
+          for (let waits = 1; ; waits += 1) {
+            const state = await deployer.inspect({ handle, request }, callOf(key, 60_000));
+            if (state.state === 'lost') throw new Error(state.reason);
+            if (state.state === 'ended') {
+              result = state.result;
+              steps.inspects = waits;
+              return;
+            }
+            handle = state.handle ?? handle;
+            const whole = Math.min(POLL_MS.longest, POLL_MS.first * 2 ** (waits - 1));
+            await sleep((whole / 2) * (1 + Math.random()));
           }
-          handle = state.handle ?? handle;
-          const whole = Math.min(POLL_MS.longest, POLL_MS.first * 2 ** (waits - 1));
-          await sleep((whole / 2) * (1 + Math.random()));
-        }
-      });
-      const failed = result.find((report) => report.installed?.version !== version);
-      if (failed !== undefined) throw new Error(`pipit: ${JSON.stringify(failed)}`);
-      return { ms, steps };
-    } finally {
-      await close();
-    }
-  };
+        });
+        const failed = result.find((report) => report.installed?.version !== version);
+        if (failed !== undefined) throw new Error(`pipit: ${JSON.stringify(failed)}`);
+        return { ms, steps };
+      } finally {
+        await close();
+      }
+    };
 
   /** All hosts at once, each by itself: what no tool can be faster than. */
   const byHosts = async ({ deb }) => {
@@ -127,7 +129,8 @@ export const prepareUpgrades = async ({ lab, folder, tools }) => {
   const withTool = (work) => async (offer) => ({ ms: await timed(() => work(offer)) });
   const ways = {
     hosts: byHosts,
-    pipit: byPipit,
+    pipit: byPipit('openssh'),
+    'pipit with ssh2': byPipit('ssh2'),
     ansible: withTool(({ deb }) => tools.ansibleApt(NAME, deb.version)),
     clush: withTool(({ deb }) => tools.clush(aptCommand(deb.version))),
     pssh: withTool(({ deb }) => tools.pssh(aptCommand(deb.version))),

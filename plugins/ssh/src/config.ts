@@ -14,6 +14,12 @@ const port = () => z.int().min(1).max(65_535);
 
 /** One config for both kinds of this plugin. */
 export const config = z.strictObject({
+  client: z
+    .enum(['openssh', 'ssh2'])
+    .default('openssh')
+    .describe(
+      "What speaks with the hosts. `openssh`: the machine's own ssh, one a command over a shared connection. `ssh2`: connections inside pipit, for large fleets.",
+    ),
   user: z
     .string()
     .regex(new RegExp(`^${USER}$`), 'expected a user name')

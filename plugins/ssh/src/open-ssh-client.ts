@@ -2,9 +2,21 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SshConfig } from './config.js';
+import type { Connector } from './connector.js';
+import { createOpensshConnector } from './openssh-connector.js';
 import { createSshClient, type SshClient } from './ssh-client.js';
 import { renderSshConfig } from './ssh-config-file.js';
 import { ensurePrivateFolder, socketFolderOf, writePrivateFile } from './ssh-folder.js';
+
+const createConnector = async (
+  config: SshConfig,
+  files: { readonly folder: string; readonly configFile: string; readonly sockets: string; readonly knownHosts: readonly string[] },
+): Promise<Connector> => {
+  if (config.client === 'openssh') return createOpensshConnector({ config, ...files });
+  // Loaded where it is asked for: most do not, and it takes its time.
+  const { createSsh2Connector } = await import('./ssh2-connector.js');
+  return createSsh2Connector({ config, ...files });
+};
 
 /** Writes what ssh reads into the instance's folder. Disposing of the client removes the key and closes all connections; recorded host keys stay. */
 export const openSshClient = async (config: SshConfig, folder: string): Promise<SshClient> => {
@@ -24,7 +36,7 @@ export const openSshClient = async (config: SshConfig, folder: string): Promise<
   ];
   const files = { sockets, knownHosts, ...(config.identity === undefined ? {} : { identity }) };
   await writePrivateFile(configFile, renderSshConfig(config, files));
-  const client = createSshClient({ config, folder, configFile, sockets });
+  const client = createSshClient({ config, connector: await createConnector(config, { folder, configFile, sockets, knownHosts }) });
   return {
     ...client,
     dispose: async () => {

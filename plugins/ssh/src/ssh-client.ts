@@ -1,24 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Call, type HostAddress, PluginError } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import type { SshConfig } from './config.js';
 import { classifyFailure } from './connection-failure.js';
 import { createConnectionSlots, type Release } from './connection-slots.js';
+import { ConnectFailed, type Connector } from './connector.js';
 import { type RemoteCommand, wrapCommand } from './remote-wrapper.js';
-import { destinationArguments } from './ssh-config-file.js';
+import { sshNotInstalled } from './ssh-not-installed.js';
 import { type Session, type SessionEnd, startSession } from './ssh-session.js';
 
 export interface SshClientOptions {
   readonly config: SshConfig;
-  /** The instance's private folder, where the files that ssh reads stand. */
-  readonly folder: string;
-  /** The file that `renderSshConfig` gave. */
-  readonly configFile: string;
-  /** Folder of the control sockets. */
-  readonly sockets: string;
+  readonly connector: Connector;
 }
 
 export interface OpenOptions extends RemoteCommand {
@@ -47,9 +40,6 @@ export interface SshClient {
 
 /** Backoff between tries: this, doubled each time, times 0.5 to 1.5. */
 const FIRST_WAIT_MS = 400;
-/** Control commands speak only with a process of this machine. */
-const CONTROL_TIMEOUT_MS = 3_000;
-const EXIT_TOGETHER = 16;
 
 const abortedError = (address: string, signal: AbortSignal): PluginError =>
   new PluginError({
@@ -59,22 +49,12 @@ const abortedError = (address: string, signal: AbortSignal): PluginError =>
     cause: signal.reason,
   });
 
-const notInstalled = (program: string, cause: unknown): PluginError =>
-  new PluginError({
-    code: 'SSH_NOT_INSTALLED',
-    message: `The program ${program} cannot be started on pipit's machine`,
-    hint: 'Install the OpenSSH client, on Debian: apt-get install openssh-client',
-    recovery: 'stop',
-    cause,
-  });
-
-/** Runs commands on hosts with the machine's own ssh. A connection is opened once a host and shared (ControlMaster). */
-export const createSshClient = ({ config, folder, configFile, sockets }: SshClientOptions): SshClient => {
+/** Runs commands on hosts: within the limits of what is open at once, tried again where that may help. */
+export const createSshClient = ({ config, connector }: SshClientOptions): SshClient => {
   const total = createConnectionSlots(config.connections.total);
   const byHost = new Map<string, ReturnType<typeof createConnectionSlots>>();
   /** The first connection to a host, or through the jump hosts; others wait for it, so that they share it. */
   const firstContacts = new Map<string, Promise<void>>();
-  const ssh = [config.program, '-F', configFile];
   const beginWithinMs = config.connectTimeout * (2 + (config.jump?.length ?? 0));
 
   const acquire = async (address: string, signal: AbortSignal): Promise<Release> => {
@@ -110,17 +90,6 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
     return made;
   };
 
-  /** Ends the shared connection of a host that does not answer through it any more. */
-  const forget = async (address: string): Promise<void> => {
-    firstContacts.delete(address);
-    await control([...ssh, '-O', 'exit', ...destinationArguments(config, address)]);
-  };
-
-  const control = async (argv: readonly string[]): Promise<void> => {
-    // What is not open any more needs no closing.
-    await runCommand(argv, { cwd: folder, env: minimalEnvironment(folder), timeoutMs: CONTROL_TIMEOUT_MS }).catch(() => undefined);
-  };
-
   type Tried = { readonly session: OpenSession } | { readonly end: Exclude<SessionEnd, { state: 'ended' | 'cut' }> };
 
   const tryOnce = async (address: HostAddress, command: OpenOptions, signal: AbortSignal): Promise<Tried> => {
@@ -128,9 +97,9 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
     try {
       const nonce = randomBytes(16).toString('hex');
       const { text, header } = wrapCommand(command, { nonce, sudo: config.sudo, isRoot: config.user === 'root' });
+      const carrier = await connector.start(address, text, { withinMs: beginWithinMs, signal });
       const session = startSession({
-        argv: [...ssh, ...destinationArguments(config, address), text],
-        folder,
+        carrier,
         nonce,
         header,
         beginWithinMs,
@@ -145,7 +114,8 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
       return { session };
     } catch (thrown) {
       release();
-      throw thrown;
+      if (!(thrown instanceof ConnectFailed)) throw thrown;
+      return { end: { state: 'failed', said: thrown.message, exitCode: 255, isLate: thrown.isLate } };
     }
   };
 
@@ -169,14 +139,17 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
       });
       if ('session' in tried) return tried.session;
       if (signal.aborted) throw abortedError(address, signal);
-      if (tried.end.state === 'notstarted') throw notInstalled(config.program, tried.end.cause);
+      if (tried.end.state === 'notstarted') throw sshNotInstalled(config.program, tried.end.cause);
       const { said, exitCode, isLate } = tried.end;
       const failure = classifyFailure({
         address,
         said: isLate ? `it timed out: no command began within ${beginWithinMs} ms` : said,
         exitCode,
       });
-      if (isLate || failure.class === 'dropped') await forget(address);
+      if (isLate || failure.class === 'dropped') {
+        firstContacts.delete(address);
+        await connector.forget(address);
+      }
       // A dead host is given up a try earlier than one that answers and hangs up.
       const allowed = failure.class === 'refused' ? 1 : failure.class === 'dropped' ? tries + 2 : tries;
       if (number >= allowed) throw failure.error;
@@ -186,13 +159,5 @@ export const createSshClient = ({ config, folder, configFile, sockets }: SshClie
     }
   };
 
-  const dispose = async (): Promise<void> => {
-    const names = (await readdir(sockets).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name));
-    for (let at = 0; at < names.length; at += EXIT_TOGETHER)
-      await Promise.all(
-        names.slice(at, at + EXIT_TOGETHER).map((name) => control([...ssh, '-O', 'exit', '-S', join(sockets, name), '--', 'closing'])),
-      );
-  };
-
-  return { open, dispose };
+  return { open, dispose: connector.dispose };
 };

@@ -23,6 +23,7 @@ testPlugin('plugin-ssh', {
     'a file with a quote': { sshConfig: '/etc/"x"' },
     'an agent socket with a line break': { agent: '/run/agent\nProxyCommand id' },
     'an identity that is a path': { identity: '/root/.ssh/id_ed25519' },
+    'a client that there is not': { client: 'putty' },
     'host keys that are not checked': { hostKeys: 'no' },
     'a duration without a unit': { connectTimeout: '10' },
     'a port that there is not': { port: 70_000 },
@@ -60,37 +61,38 @@ describe.skipIf(unavailable !== undefined)(
   `on lab hosts${unavailable === undefined ? '' : ` (skipped: ${unavailable})`}`,
   { timeout: 180_000 },
   () => {
-    testDeployer<NoOptions>('plugin-ssh', {
-      open: async () => {
-        const hosts = [world.host('web1'), world.host('web2')];
-        const opened: { close(): Promise<void> }[] = [];
-        const requestOf = (name: keyof typeof shelf, sequence: number, withinMs = 20_000): Request =>
-          world.request(shelf[name].deb, sequence, shelf[name].source, { hosts, ...servedWith(withinMs) });
-        await Promise.all(world.lab.hosts.map((host) => world.clean(host)));
-        return {
-          reopen: async () => {
-            const instance = await world.open();
-            opened.push(instance);
-            return instance.deployer;
-          },
-          good: requestOf('good', 5),
-          bad: requestOf('bad', 6, 1_000),
-          older: requestOf('older', 3),
-          tampered: requestOf('tampered', 7),
-          // Nobody has this address.
-          unreachableHost: {
-            ...world.host('web1'),
-            id: 'dead',
-            address: parseHostAddress(world.lab.bridgeAddress.replace(/\.\d+$/, '.250')),
-          },
-          forgottenHandle: 'no handle of this plugin',
-          endTimeoutMs: 120_000,
-          createOp: async ({ key, signal, timeoutMs }) => opFor(key, timeoutMs, signal),
-          close: async () => {
-            for (const instance of opened) await instance.close();
-          },
-        };
-      },
-    });
+    for (const client of ['openssh', 'ssh2'])
+      testDeployer<NoOptions>(client === 'openssh' ? 'plugin-ssh' : 'plugin-ssh with ssh2', {
+        open: async () => {
+          const hosts = [world.host('web1'), world.host('web2')];
+          const opened: { close(): Promise<void> }[] = [];
+          const requestOf = (name: keyof typeof shelf, sequence: number, withinMs = 20_000): Request =>
+            world.request(shelf[name].deb, sequence, shelf[name].source, { hosts, ...servedWith(withinMs) });
+          await Promise.all(world.lab.hosts.map((host) => world.clean(host)));
+          return {
+            reopen: async () => {
+              const instance = await world.open({ client });
+              opened.push(instance);
+              return instance.deployer;
+            },
+            good: requestOf('good', 5),
+            bad: requestOf('bad', 6, 1_000),
+            older: requestOf('older', 3),
+            tampered: requestOf('tampered', 7),
+            // Nobody has this address.
+            unreachableHost: {
+              ...world.host('web1'),
+              id: 'dead',
+              address: parseHostAddress(world.lab.bridgeAddress.replace(/\.\d+$/, '.250')),
+            },
+            forgottenHandle: 'no handle of this plugin',
+            endTimeoutMs: 120_000,
+            createOp: async ({ key, signal, timeoutMs }) => opFor(key, timeoutMs, signal),
+            close: async () => {
+              for (const instance of opened) await instance.close();
+            },
+          };
+        },
+      });
   },
 );

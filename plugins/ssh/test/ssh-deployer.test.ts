@@ -12,6 +12,9 @@ my $lock = pack('s s x![l!] l! l! i x![l!]', F_WRLCK, 0, 0, 0, 0); fcntl($file, 
 open my $said, '>', '/run/locked'; close $said;
 select undef, undef, undef, 0.1 until -e '/run/unlock'; unlink '/run/locked', '/run/unlock';`;
 
+/** A cut host shows itself differently to each. */
+const CLIENTS = ['openssh', 'ssh2'];
+
 const unavailable = await labUnavailable();
 let world: LabWorld;
 
@@ -112,19 +115,19 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     expect((await world.rollOut({ ...request, sequence: 2 }, 'converge')).map(({ installed }) => installed?.sequence)).toEqual([2, 2]);
   });
 
-  it('asks a host again that was cut off during its install, which goes on there', async () => {
+  it.for(CLIENTS)('asks a host again that was cut off during its install, which goes on there (%s)', async (client) => {
     const slow = await world.shelf.build({ version: '1.0', postInstall: '#!/bin/sh\ntouch /run/in-post-inst\nsleep 4\n' });
     const request = world.request(slow, 1, await world.shelf.put('cut', [slow]), { hosts: [world.host('web1')] });
     const host = world.lab.host('web1');
     await host.exec(['rm', '-f', '/run/in-post-inst']);
-    const instance = await world.open();
+    const instance = await world.open({ client });
     try {
-      const handle = await instance.deployer.start(request, opFor('cut'));
+      const handle = await instance.deployer.start(request, opFor(`cut ${client}`));
       await until('the post-install script', async () =>
         (await host.exec(['test', '-e', '/run/in-post-inst'])).exitCode === 0 ? true : undefined,
       );
       await host.cut();
-      const ending = untilEnded(instance.deployer, handle, request, 'cut');
+      const ending = untilEnded(instance.deployer, handle, request, `cut ${client}`);
       await until('the package is installed', async () => ((await isInstalled(host)) ? true : undefined));
       await host.heal();
       expect(only(await ending)).toMatchObject({ reachable: true, installed: { version: '1.0', sequence: 1 } });
@@ -134,18 +137,18 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     }
   });
 
-  it('gives up a host that stays cut off, with what to do, the same each time', async () => {
+  it.for(CLIENTS)('gives up a host that stays cut off, with what to do, the same each time (%s)', async (client) => {
     const slow = await world.shelf.build({ version: '1.0', postInstall: '#!/bin/sh\nsleep 2\n' });
     const request = world.request(slow, 1, await world.shelf.put('gone', [slow]), { hosts: [world.host('web1'), world.host('web2')] });
     const host = world.lab.host('web1');
-    const instance = await world.open({ cutOffAfter: '2s' });
+    const instance = await world.open({ client, cutOffAfter: '2s' });
     try {
-      let handle = await instance.deployer.start(request, opFor('gone'));
+      let handle = await instance.deployer.start(request, opFor(`gone ${client}`));
       await host.cut();
       const reports = await until(
         'the end',
         async () => {
-          const state = await instance.deployer.inspect({ handle, request }, opFor('gone'));
+          const state = await instance.deployer.inspect({ handle, request }, opFor(`gone ${client}`));
           if (state.state === 'ended') return state.result;
           handle = state.state === 'running' ? (state.handle ?? handle) : handle;
           return undefined;
@@ -159,7 +162,7 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
       });
       expect(reports[1]).toMatchObject({ installed: { version: '1.0' } });
       await host.heal();
-      expect(await untilEnded(instance.deployer, handle, request, 'gone')).toEqual(reports);
+      expect(await untilEnded(instance.deployer, handle, request, `gone ${client}`)).toEqual(reports);
     } finally {
       await host.heal();
       await instance.close();

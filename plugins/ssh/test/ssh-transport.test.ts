@@ -10,20 +10,31 @@ import fc from 'fast-check';
 import { openSshServer, type SshServer, whyNoServer } from 'pipit-lab';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { socketFolderOf } from '../src/ssh-folder.js';
-import { configFor, hostAt, openInstance, until } from './instances.js';
+import { configFor, hostAt, openInstance as openAnyInstance, until } from './instances.js';
 
 const skipReason = await whyNoServer();
 const local = { cwd: '/', env: minimalEnvironment('/') };
 let server: SshServer;
 let folder: string;
 
-/** A test that needs the server; skipped by name and reason where there can be none. */
-const overSsh = (name: string, run: (context: TestContext) => Promise<void>): void => {
-  it(name, async (context) => {
+const CLIENTS = ['openssh', 'ssh2'] as const;
+/** That of the test which is running. */
+let client: (typeof CLIENTS)[number];
+
+/** A test for each client that needs the server; skipped by name and reason where there can be none. */
+const overSsh = (
+  name: string,
+  run: (context: TestContext) => Promise<void>,
+  clients: readonly (typeof CLIENTS)[number][] = CLIENTS,
+): void => {
+  it.for(clients)(`${name} (%s)`, async (ofTest, context) => {
     if (skipReason !== undefined) context.skip(skipReason);
+    client = ofTest;
     await run(context);
   });
 };
+
+const openInstance: typeof openAnyInstance = (config, own) => openAnyInstance({ client, ...config }, own);
 
 const withConnection = async (use: (connection: Connection, instanceFolder: string) => Promise<void>, more: object = {}): Promise<void> => {
   const instance = await openInstance({ ...configFor(server), ...more });
@@ -263,7 +274,7 @@ describe('a connection', () => {
       sockets = join(own, 's');
       await Promise.all(Array.from({ length: 12 }, () => connection.run(['true'])));
       expect((await stat(sockets)).mode & 0o777).toBe(0o700);
-      expect((await readdir(sockets)).length).toBe(1);
+      expect((await readdir(sockets)).length).toBe(client === 'openssh' ? 1 : 0);
       expect((await stat(join(own, 'identity'))).mode & 0o777).toBe(0o600);
     });
     expect((await server.log()).split('Accepted publickey').length - before).toBe(1);
@@ -284,7 +295,7 @@ describe('a connection', () => {
     }
     expect(sockets.startsWith(long)).toBe(false);
     expect(existsSync(sockets)).toBe(false);
-  });
+  }, ['openssh']);
 
   overSsh('is refused to a host with another key than the known one', async () => {
     const other = await openSshServer({ number: 3 });
@@ -372,7 +383,7 @@ describe('a connection', () => {
     const instance = await openInstance(configFor(mortal));
     try {
       const connection = await instance.transport.connect(hostAt(mortal.address), createTestCall());
-      const file = join(folder, 'cut');
+      const file = join(folder, `cut-${client}`);
       const running = connection.run(['/bin/sh', '-c', `echo began > ${file}; exec sleep 60`]);
       await until('the command began', () => (existsSync(file) ? true : undefined));
       await mortal.kill();
