@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { MAX_OUTPUT_BYTES, minimalEnvironment, runCommand } from '../src/index.js';
 import { temporaryFolder } from './temporary-folder.js';
 import { isRunning, waitUntil } from './wait-until.js';
@@ -27,6 +27,22 @@ describe('runCommand', () => {
     const odd = ['a b', '$HOME', '*', "'", '"', '\n', '', '; id'];
     const { stdout } = await runCommand(['printf', '%s|', ...odd], { cwd: '/', env: environment });
     expect(stdout).toBe(odd.map((text) => `${text}|`).join(''));
+  });
+
+  it('gives all that a program said which ends while this process is busy', async () => {
+    const keepBusy = (ms: number): void => {
+      for (const until = performance.now() + ms; performance.now() < until; );
+    };
+    // Two programs have ended when this process looks. While it is told of the first, the third says its word and ends; of that it is told
+    // with the second, before it has read anything, and is busy again for longer than output is waited for.
+    const beBusy = (): void => keepBusy(900);
+    process.on('SIGCHLD', beBusy);
+    onTestFinished(() => void process.off('SIGCHLD', beBusy));
+    const others = [sh('true'), sh('true')];
+    const late = sh('sleep 0.5; echo all');
+    keepBusy(250);
+    expect((await late).stdout).toBe('all\n');
+    await Promise.all(others);
   });
 
   it('gives the input, and ends it', async () => {

@@ -50,7 +50,8 @@ const startSsh = (argv: readonly string[], folder: string): Carrier => {
     child.once('error', (cause) => finish({ state: 'notstarted', cause }));
     child.once('exit', () => {
       clearTimeout(last);
-      last = setTimeout(() => stderr.destroy(), MESSAGES_MS);
+      // In a busy process the time may be over before what stands in the pipe was looked at: a turn of the event loop reads it.
+      last = setTimeout(() => setImmediate(() => stderr.destroy()), MESSAGES_MS);
     });
     child.once('close', (code, by) => finish({ state: 'closed', exitCode: by === null ? (code ?? 255) : 255 }));
   });

@@ -133,7 +133,8 @@ export const createSsh2Connector = (options: Ssh2ConnectorOptions): Connector =>
 
   /** @param chain keys of the connections that wait for this one */
   const connect = async (target: Target, chain: readonly string[]): Promise<SharedConnection> => {
-    const { signal } = ended;
+    // Hundreds of connections may be made at once; each has a signal of its own to listen to.
+    const signal = AbortSignal.any([ended.signal]);
     const ssh = [config.program, '-F', configFile, ...destinationArguments(target, target.address)];
     const destination = await readDestination(ssh, folder, signal);
     const [{ logins, troubles }, known] = await Promise.all([readLogins(destination), findHostKeys(destination, options, signal)]);

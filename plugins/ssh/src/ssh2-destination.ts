@@ -33,7 +33,7 @@ const present = (value: string | undefined): string | undefined =>
 /**
  * Reads what `ssh -G` printed.
  *
- * @throws ConnectFailed when it asks for what only OpenSSH can do
+ * @throws ConnectFailed when it asks for what only OpenSSH can do, or is not whole
  */
 export const parseDestination = (printed: string, home: string): Destination => {
   const options = new Map<string, string[]>();
@@ -45,6 +45,11 @@ export const parseDestination = (printed: string, home: string): Destination => 
   }
   const one = (name: string): string | undefined => present(options.get(name)?.[0]);
   const list = (name: string, separator: string): readonly string[] => one(name)?.split(separator) ?? [];
+  const needed = (name: string): string => {
+    const value = one(name);
+    if (value === undefined) throw new ConnectFailed(`Missing argument: ssh -G printed no ${name}`);
+    return value;
+  };
   for (const name of BEYOND_SSH2)
     if (one(name) !== undefined)
       throw new ConnectFailed(
@@ -53,9 +58,9 @@ export const parseDestination = (printed: string, home: string): Destination => 
   const agent = one('identityagent');
   const alias = one('hostkeyalias');
   return {
-    hostname: one('hostname') ?? '',
-    port: Number(one('port') ?? 22),
-    user: one('user') ?? '',
+    hostname: needed('hostname'),
+    port: Number(needed('port')),
+    user: needed('user'),
     ...(alias === undefined ? {} : { hostKeyAlias: alias }),
     globalKnownHosts: list('globalknownhostsfile', ' ').map((path) => expandPath(path, home)),
     identities: (options.get('identityfile') ?? []).filter((path) => path !== 'none').map((path) => expandPath(path, home)),

@@ -103,7 +103,9 @@ export const runCommand = async (argv: readonly string[], options: CommandOption
     await Promise.race([
       Promise.all(collected.map((stream) => stream.ended)),
       new Promise<void>((resolve) => {
-        drain = setTimeout(resolve, DRAIN_MS);
+        // All that the program itself said stands in the pipes. In a busy process the time may be over before they were looked at: a turn of the
+        // event loop reads them.
+        drain = setTimeout(() => setImmediate(resolve), DRAIN_MS);
       }),
     ]);
     clearTimeout(drain);
