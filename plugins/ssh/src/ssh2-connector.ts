@@ -280,12 +280,7 @@ export const createSsh2Connector = (options: Ssh2ConnectorOptions): Connector =>
     return made;
   };
 
-  const targetOf = (address: HostAddress): Target => ({
-    address,
-    ...(config.user === undefined ? {} : { user: config.user }),
-    ...(config.port === undefined ? {} : { port: config.port }),
-    ...(config.jump === undefined ? {} : { jump: config.jump }),
-  });
+  const targetOf = (address: HostAddress): Target => ({ ...config, address });
 
   return {
     start: async (address, text, { withinMs, signal }) => {
