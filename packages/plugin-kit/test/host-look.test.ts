@@ -83,6 +83,7 @@ it.each([
 it('knows what a launch says, and nothing else', () => {
   expect(parseHostLaunch('launch started 3\n')).toEqual({ state: 'started', tries: 3 });
   expect(parseHostLaunch('launch full\n')).toEqual({ state: 'full' });
+  expect(parseHostLaunch('launch refused no bus\n')).toEqual({ state: 'refused', said: 'no bus' });
   for (const text of ['', 'launch started\n', 'x\nlaunch started 1\n', 'launch started 1\nx'])
     expect(() => parseHostLaunch(text)).toThrow(expect.objectContaining({ code: 'HOST_LOOK_BROKEN' }));
 });

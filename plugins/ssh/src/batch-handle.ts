@@ -23,6 +23,7 @@ export const GIVEN_UP = {
   b: 'SSH_SHELL_BROKEN',
   x: 'HOST_CUT_OFF',
   f: 'HOST_DISK_FULL',
+  m: 'HOST_LAUNCH_REFUSED',
   t: 'HOST_SCRIPT_BROKEN',
 } as const;
 

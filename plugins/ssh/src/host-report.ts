@@ -61,6 +61,12 @@ const OWN: readonly {
     reachable: true,
   },
   {
+    code: 'HOST_LAUNCH_REFUSED',
+    fact: 'has a systemd that did not start the install',
+    hint: "Look at `systemctl status` and `systemctl list-units 'pipit-*'` on the host, then retry. pipit's own log has systemd's words.",
+    reachable: true,
+  },
+  {
     code: 'HOST_SCRIPT_BROKEN',
     fact: 'ended its install again and again without an outcome',
     hint: 'Look at the host: something kills the install, or its disk fails.',

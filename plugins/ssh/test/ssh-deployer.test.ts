@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { HostReport } from '@pipit/core';
+import { hostTryId } from '@pipit/plugin-kit';
 import { type LabHost, labUnavailable } from 'pipit-lab';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { until } from './instances.js';
@@ -353,6 +354,24 @@ describe('a rollout over ssh', { timeout: 120_000 }, () => {
     expect(only(await world.rollOut(request, 'sudo', { user: 'deploy', sudo: true })).installed?.version).toBe('1.0');
     const refused = only(await world.rollOut({ ...request, sequence: 2 }, 'nosudo', { user: 'deploy' }));
     expect(refused).toMatchObject({ reachable: true, error: { code: 'SSH_ROOT_REFUSED', hint: expect.stringContaining('sudo: true') } });
+  });
+
+  it('says so when the systemd of a host does not start the install, and leaves nothing of it there', async () => {
+    const deb = await world.shelf.build({ version: '1.0' });
+    const request = world.request(deb, 1, await world.shelf.put('refused', [deb]), { hosts: [world.host('web1')] });
+    const host = world.lab.host('web1');
+    const unit = `pipit-${hostTryId('refused')}-1`;
+    await host.exec(['systemd-run', '--quiet', `--unit=${unit}`, 'sleep', 'infinity']);
+    try {
+      expect(only(await world.rollOut(request, 'refused'))).toMatchObject({
+        reachable: true,
+        error: { code: 'HOST_LAUNCH_REFUSED', hint: expect.stringContaining('systemctl') },
+      });
+      expect((await host.exec(['sh', '-c', 'ls /var/lib/pipit/*/outcomes'])).stdout).toBe(`${hostTryId('refused')}.run\n`);
+    } finally {
+      await host.exec(['systemctl', 'stop', unit]);
+    }
+    expect(only(await world.rollOut({ ...request, sequence: 2 }, 'granted')).installed).toMatchObject({ version: '1.0', sequence: 2 });
   });
 
   it('keeps what a host runs when its disk has no room, before or in the middle of an install', async () => {

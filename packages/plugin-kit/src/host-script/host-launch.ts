@@ -2,8 +2,13 @@ import { type Labels, PluginError } from '@pipit/core';
 import { quoteForShell } from '../command/quote-for-shell.js';
 import { HOST_SCRIPT } from './host-script-text.js';
 
-/** What `HOST_LAUNCH` said. `full`: the host cannot keep the try, because its disk is full or cannot be written. */
-export type HostLaunch = { readonly state: 'started' | 'running' | 'ended'; readonly tries: number } | { readonly state: 'full' };
+/** What `HOST_LAUNCH` said. */
+export type HostLaunch =
+  | { readonly state: 'started' | 'running' | 'ended'; readonly tries: number }
+  /** The host cannot keep the try, because its disk is full or cannot be written. */
+  | { readonly state: 'full' }
+  /** The host's systemd did not start the try. */
+  | { readonly state: 'refused'; readonly said: string };
 
 /**
  * A try as it is kept on the host: its values, quoted, then the script's text that never varies. It removes itself first, for its values may be
@@ -16,6 +21,8 @@ export const renderHostTry = (environment: Labels): string => {
 
 /** @throws PluginError `HOST_LOOK_BROKEN` (reconcile) when it said something else */
 export const parseHostLaunch = (text: string): HostLaunch => {
+  const [, said] = /^launch refused (.*)\n$/.exec(text) ?? [];
+  if (said !== undefined) return { state: 'refused', said };
   const [, state, tries] = /^launch (started|running|ended|full)(?: (\d+))?\n$/.exec(text) ?? [];
   if (state === 'full') return { state };
   if ((state === 'started' || state === 'running' || state === 'ended') && tries !== undefined) return { state, tries: Number(tries) };
