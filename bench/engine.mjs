@@ -1,5 +1,6 @@
 // What a run costs beyond the durable steps it is made of: the real conductor, operations and DBOS engine with plugins that return at once,
-// beside bare DBOS workflows with as many bare steps, in the same process on the same database.
+// beside bare DBOS workflows with as many bare steps, and beside the least that keeping pipit's records with them costs, in the same process on
+// the same database.
 import { join } from 'node:path';
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import { startDatabase } from './support/database.mjs';
@@ -19,7 +20,10 @@ heading(
   'engine',
   `  A run from its webhook to production (build, package, publish, canary, production), with plugins that return at once.
   Bare: as many DBOS workflows, one after the other, with as many steps that return null, counted in DBOS's own tables after a run.
-  Beyond those, pipit also stores the event, the run's moves from stage to stage, rows of steps, their logs, rollouts and hosts.`,
+  Beyond those, pipit also stores the event, the run's moves from stage to stage, rows of steps, their logs, rollouts and hosts.
+  Least: the bare workflows, and for each thing that pipit has to store on its way one prepared statement and nothing else: no lock, no
+  judgement, no log. A step's beginning before its work and its end behind it, an operation's, a look and a move of the run before each operation
+  and at the end, the event, the run and its end durable at once, three writes a rollout.`,
 );
 
 const { folder, remove } = makeFolder();
@@ -27,12 +31,29 @@ const database = await startDatabase(join(folder, 'database'));
 let pipit;
 try {
   const timings = new Map();
+  const leastStore = { write: undefined };
   let inOperations = 0;
   const bare = DBOS.registerWorkflow(
     async (steps) => {
       for (let index = 0; index < steps; index += 1) await DBOS.runStep(async () => null, { name: `step${index}` });
     },
     { name: 'bare' },
+  );
+  /** Rows in as few questions as can be, beside the steps. The first and the last step of an operation begin and end it. */
+  const least = DBOS.registerWorkflow(
+    async (steps, writes) => {
+      for (let index = 0; index < steps; index += 1)
+        await DBOS.runStep(
+          async () => {
+            await leastStore.write('soon');
+            if (index > 0 && index < steps - 1) await leastStore.write('soon');
+            if (index < writes) await leastStore.write('soon');
+            return null;
+          },
+          { name: `step${index}` },
+        );
+    },
+    { name: 'least' },
   );
   pipit = await startSimulatedPipit({
     url: database.url,
@@ -72,6 +93,36 @@ try {
       await (await DBOS.startWorkflow(bare, { workflowID: `bare-${id}-${index}` })(count)).getResult();
   };
 
+  await query('create table least (id text primary key, body text not null, at timestamptz not null)');
+  let rows = 0;
+  const body = 'x'.repeat(300);
+  leastStore.write = (durable) => {
+    rows += 1;
+    const soon = durable === 'soon';
+    return pipit.pool.query({
+      name: `least-${durable}`,
+      text: `${soon ? "with soon as materialized (select set_config('synchronous_commit', 'off', true))" : ''} insert into least (id, body, at)
+        select $1, $2, $3${soon ? ' from soon' : ''} on conflict (id) do update set body = excluded.body`,
+      values: [`row-${rows}`, body, new Date().toISOString()],
+    });
+  };
+  const look = () => pipit.pool.query({ name: 'least-look', text: 'select * from least where id = $1', values: [`row-${rows}`] });
+  let leasts = 0;
+  const runLeast = async () => {
+    leasts += 1;
+    const id = leasts;
+    // The event, then the run.
+    for (let written = 0; written < 2; written += 1) await leastStore.write('at once');
+    for (const [index, count] of steps.entries()) {
+      await look();
+      await leastStore.write('soon');
+      const isRollout = index >= steps.length - 2;
+      await (await DBOS.startWorkflow(least, { workflowID: `least-${id}-${index}` })(count, isRollout ? 3 : 0)).getResult();
+    }
+    await look();
+    await leastStore.write('at once');
+  };
+
   const commitsOf = async (work) => {
     const read = async () => {
       // Statistics of a backend that works are told once a second at most.
@@ -94,12 +145,16 @@ try {
     return performance.now() - from;
   };
 
-  const results = { pipit: [], bare: [], operations: [], pipitMany: [], bareMany: [] };
+  const results = { pipit: [], bare: [], least: [], operations: [], pipitMany: [], bareMany: [] };
   const apps = Array.from({ length: PARALLEL }, (_, index) => `app${index}`);
   for (const app of apps) await run(app);
-  for (let index = 0; index < 3; index += 1) await runBare();
+  for (let index = 0; index < 3; index += 1) {
+    await runBare();
+    await runLeast();
+  }
   for (let round = 0; round < ROUNDS; round += 1) {
     results.bare.push((await timed(repeat(runBare))) / SERIAL);
+    results.least.push((await timed(repeat(runLeast))) / SERIAL);
     inOperations = 0;
     results.pipit.push((await timed(repeat(() => run('serial')))) / SERIAL);
     results.operations.push(inOperations / SERIAL);
@@ -116,6 +171,7 @@ try {
     ['', 'ms a run', 'ms a step', 'times bare'],
     [
       ['one at a time: bare DBOS', of('bare'), of('bare') / stepsARun, 1],
+      ['one at a time: least', of('least'), of('least') / stepsARun, of('least') / of('bare')],
       ['one at a time: pipit, whole run', of('pipit'), of('pipit') / stepsARun, of('pipit') / of('bare')],
       [
         'one at a time: pipit, inside operations',
