@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { runOpenssh } from './run-openssh.js';
 import { type Destination, homeOfUser } from './ssh2-destination.js';
 
@@ -48,17 +47,35 @@ export const knownHostsNames = ({ hostname, port, hostKeyAlias }: Destination): 
   return port === 22 ? [name] : [`[${name}]:${port}`, name];
 };
 
-/** What the known_hosts files say of a host. OpenSSH's own program reads them: names may be hashed there, or patterns. */
+/** A line that names its hosts in full: not hashed, no pattern, without a marker. */
+const PLAIN_LINE = /^\s*(?<names>[^\s|*?!@#]+)\s+[a-z][a-z0-9@.-]*\s+[A-Za-z0-9+/]+=*(?:\s|$)/;
+
+/** The lines of a known_hosts file that name a host, where all of its lines are plain. Undefined: only OpenSSH itself can tell. */
+export const plainKnownHosts = (text: string, name: string): string | undefined => {
+  const found: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^\s*(?:#|$)/.test(line)) continue;
+    const { names } = PLAIN_LINE.exec(line)?.groups ?? {};
+    if (names === undefined) return undefined;
+    if (names.toLowerCase().split(',').includes(name.toLowerCase())) found.push(line);
+  }
+  return found.join('\n');
+};
+
+/**
+ * What the known_hosts files say of a host. Names may be hashed there, or patterns: OpenSSH's own program reads such files. Where all names are
+ * written in full, as pipit records them, none is started, for at hundreds of connections its start is most of what one costs.
+ */
 export const findHostKeys = async (destination: Destination, files: HostKeyFiles, signal: AbortSignal): Promise<KnownHostKeys> => {
-  const present = [...files.knownHosts, ...destination.globalKnownHosts]
-    .map((path) => path.replace(/^~(?=\/)/, homeOfUser()))
-    .filter((path) => existsSync(path));
+  const paths = [...files.knownHosts, ...destination.globalKnownHosts].map((path) => path.replace(/^~(?=\/)/, homeOfUser()));
+  // Most of these files are not there; one that cannot be read knows nobody, as with ssh.
+  const texts = await Promise.all(paths.map(async (path) => ({ path, text: await readFile(path, 'latin1').catch(() => '') })));
   for (const name of knownHostsNames(destination)) {
     const found = await Promise.all(
-      present.map(async (path) => {
-        const { stdout } = await runOpenssh(['ssh-keygen', '-F', name, '-f', path], files.folder, signal);
-        return stdout;
-      }),
+      texts.map(
+        async ({ path, text }) =>
+          plainKnownHosts(text, name) ?? (await runOpenssh(['ssh-keygen', '-F', name, '-f', path], files.folder, signal)).stdout,
+      ),
     );
     const known = parseKnownHosts(found.join('\n'));
     if (known.keys.length > 0 || known.revoked.length > 0 || known.byAuthority) return known;

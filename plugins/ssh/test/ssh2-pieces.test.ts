@@ -10,7 +10,16 @@ import { ConnectFailed } from '../src/connector.js';
 import { usableAlgorithms } from '../src/ssh2-algorithms.js';
 import { type Destination, homeOfUser, parseDestination, readDestination } from '../src/ssh2-destination.js';
 import { describeSsh2Error } from '../src/ssh2-errors.js';
-import { findHostKeys, type HostKey, judgeHostKey, knownHostsNames, orderHostKeyAlgorithms, parseHostKey } from '../src/ssh2-host-keys.js';
+import {
+  findHostKeys,
+  type HostKey,
+  judgeHostKey,
+  knownHostsNames,
+  orderHostKeyAlgorithms,
+  parseHostKey,
+  parseKnownHosts,
+  plainKnownHosts,
+} from '../src/ssh2-host-keys.js';
 
 const execute = promisify(execFile);
 const signal = AbortSignal.timeout(60_000);
@@ -128,6 +137,30 @@ describe('known host keys', () => {
       two,
     ]);
     expect(knownHostsNames(atPort)[0]).toBe('[web1.example.org]:2222');
+  });
+
+  it('are read from a file of plain names as ssh-keygen reads it, and from no other', async () => {
+    const [one, two] = keys as readonly [HostKey, HostKey, HostKey];
+    const path = join(folder, 'plain');
+    const plain = `# web9 is gone\n\n \tWeb1,10.0.0.1 ${one.type} ${one.key} root@web1\nweb10\t${two.type}   ${two.key}\r\n[web2]:22022,web3 ${lineOf('', two).trim()}\n`;
+    await writeFile(path, plain);
+    for (const name of ['web1', 'WEB1', 'web10', '10.0.0.1', '10.0.0', 'web', 'web2', '[web2]:22022', 'web3', 'web9', two.type]) {
+      const found = plainKnownHosts(plain, name);
+      expect(found).toBeDefined();
+      const { stdout } = await execute('ssh-keygen', ['-F', name, '-f', path]).catch((thrown: { stdout: string }) => thrown);
+      expect(parseKnownHosts(found ?? ''), name).toEqual(parseKnownHosts(stdout));
+    }
+    expect(parseKnownHosts(plainKnownHosts(plain, 'web1') ?? '').keys).toEqual([one]);
+    for (const odd of [
+      lineOf('web?', one),
+      lineOf('*', one),
+      lineOf('web1,!web2', one),
+      lineOf('|1|c2FsdA==|aGFzaA==', one),
+      lineOf('@revoked web1', one),
+      'web1 1024 35 1234567\n',
+      'web1\n',
+    ])
+      expect(plainKnownHosts(plain + odd, 'web1'), odd).toBeUndefined();
   });
 
   it('let in the host that shows one of them, and no other', async () => {
