@@ -31,7 +31,6 @@ const database = await startDatabase(join(folder, 'database'));
 let pipit;
 try {
   const timings = new Map();
-  const leastStore = { write: undefined };
   let inOperations = 0;
   const bare = DBOS.registerWorkflow(
     async (steps) => {
@@ -39,15 +38,27 @@ try {
     },
     { name: 'bare' },
   );
+  let rows = 0;
+  const body = 'x'.repeat(300);
+  const writeLeast = (durable) => {
+    rows += 1;
+    const soon = durable === 'soon';
+    return pipit.pool.query({
+      name: `least-${durable}`,
+      text: `${soon ? "with soon as materialized (select set_config('synchronous_commit', 'off', true))" : ''} insert into least (id, body, at)
+        select $1, $2, $3${soon ? ' from soon' : ''} on conflict (id) do update set body = excluded.body`,
+      values: [`row-${rows}`, body, new Date().toISOString()],
+    });
+  };
   /** Rows in as few questions as can be, beside the steps. The first and the last step of an operation begin and end it. */
   const least = DBOS.registerWorkflow(
     async (steps, writes) => {
       for (let index = 0; index < steps; index += 1)
         await DBOS.runStep(
           async () => {
-            await leastStore.write('soon');
-            if (index > 0 && index < steps - 1) await leastStore.write('soon');
-            if (index < writes) await leastStore.write('soon');
+            await writeLeast('soon');
+            if (index > 0 && index < steps - 1) await writeLeast('soon');
+            if (index < writes) await writeLeast('soon');
             return null;
           },
           { name: `step${index}` },
@@ -94,33 +105,21 @@ try {
   };
 
   await query('create table least (id text primary key, body text not null, at timestamptz not null)');
-  let rows = 0;
-  const body = 'x'.repeat(300);
-  leastStore.write = (durable) => {
-    rows += 1;
-    const soon = durable === 'soon';
-    return pipit.pool.query({
-      name: `least-${durable}`,
-      text: `${soon ? "with soon as materialized (select set_config('synchronous_commit', 'off', true))" : ''} insert into least (id, body, at)
-        select $1, $2, $3${soon ? ' from soon' : ''} on conflict (id) do update set body = excluded.body`,
-      values: [`row-${rows}`, body, new Date().toISOString()],
-    });
-  };
   const look = () => pipit.pool.query({ name: 'least-look', text: 'select * from least where id = $1', values: [`row-${rows}`] });
   let leasts = 0;
   const runLeast = async () => {
     leasts += 1;
     const id = leasts;
     // The event, then the run.
-    for (let written = 0; written < 2; written += 1) await leastStore.write('at once');
+    for (let written = 0; written < 2; written += 1) await writeLeast('at once');
     for (const [index, count] of steps.entries()) {
       await look();
-      await leastStore.write('soon');
+      await writeLeast('soon');
       const isRollout = index >= steps.length - 2;
       await (await DBOS.startWorkflow(least, { workflowID: `least-${id}-${index}` })(count, isRollout ? 3 : 0)).getResult();
     }
     await look();
-    await leastStore.write('at once');
+    await writeLeast('at once');
   };
 
   const commitsOf = async (work) => {

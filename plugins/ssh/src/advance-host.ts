@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Host, type HostReport, isPluginError, type OperationCall, PluginError, type RolloutRequest } from '@pipit/core';
-import type { HostInstall, HostLaunch } from '@pipit/plugin-kit';
+import type { HostInstall } from '@pipit/plugin-kit';
 import { GIVEN_UP, type GivenUp, type HostMark } from './batch-handle.js';
 import type { SshConfig } from './config.js';
 import { type Choice, chooseArtifact, unservedReport } from './host-artifact.js';
@@ -52,19 +52,21 @@ const installOf = ({ request, key, op }: AdvanceContext, host: Host, { artifact,
   ...(request.check === undefined ? {} : { check: { check: request.check, address: host.address } }),
 });
 
-const launchedStep = ({ op }: AdvanceContext, host: Host, launch: HostLaunch): HostStep => {
-  if (launch.state === 'full') return givenUp(host, 'f');
-  if (launch.state !== 'refused') return { mark: 's' };
-  op.logger.warn({ host: host.id, said: launch.said }, "The host's systemd did not start an install");
+/** Starts the install on a host, which says whether it can. */
+const launch = async (context: AdvanceContext, host: Host, choice: Choice): Promise<HostStep> => {
+  const { client, op } = context;
+  const launched = await launchOnHost(client, host, installOf(context, host, choice), 1, op);
+  if (launched.state === 'full') return givenUp(host, 'f');
+  if (launched.state !== 'refused') return { mark: 's' };
+  op.logger.warn({ host: host.id, said: launched.said }, "The host's systemd did not start an install");
   return givenUp(host, 'm');
 };
 
 /** Tells a host what to install. It stays `q` while it cannot be reached, up to a limit. */
 const tell = async (context: AdvanceContext, host: Host, choice: Choice): Promise<HostStep> => {
-  const { client, config, op, since } = context;
+  const { config, op, since } = context;
   try {
-    const launch = await launchOnHost(client, host, installOf(context, host, choice), 1, op);
-    return launchedStep(context, host, launch);
+    return await launch(context, host, choice);
   } catch (thrown) {
     // A source or check that no host could be told of is the request's fault, and not this host's.
     if (op.signal.aborted || !isPluginError(thrown)) throw thrown;
@@ -93,8 +95,7 @@ const lookFurther = async (context: AdvanceContext, host: Host, choice: Choice, 
     if (attempt?.state === 'running') return { mark: 's' };
     // Killed there, or the host was made anew: the script goes on where it was, or begins.
     if ((attempt?.tries ?? 0) >= MAX_TRIES) return givenUp(host, 't');
-    const launch = await launchOnHost(client, host, installOf(context, host, choice), 1, op);
-    return launchedStep(context, host, launch);
+    return await launch(context, host, choice);
   } catch (thrown) {
     if (op.signal.aborted || !isPluginError(thrown)) throw thrown;
     op.logger.info({ host: host.id, code: thrown.code, error: thrown.message }, 'Host does not answer in the middle of an install');

@@ -64,7 +64,7 @@ export const plainKnownHosts = (text: string, name: string): string | undefined 
 
 /**
  * What the known_hosts files say of a host. Names may be hashed there, or patterns: OpenSSH's own program reads such files. Where all names are
- * written in full, as pipit records them, none is started, for at hundreds of connections its start is most of what one costs.
+ * written in full, as pipit records them, none is started: at hundreds of connections its starts are a quarter of what they cost.
  */
 export const findHostKeys = async (destination: Destination, files: HostKeyFiles, signal: AbortSignal): Promise<KnownHostKeys> => {
   const paths = [...files.knownHosts, ...destination.globalKnownHosts].map((path) => path.replace(/^~(?=\/)/, homeOfUser()));

@@ -5,7 +5,8 @@ import { TRIES_FUNCTIONS } from './host-tries-text.js';
  * the try (its values and `HOST_SCRIPT`) comes on standard input. A transient systemd unit where systemd runs, else a session of its own.
  *
  * It says one line: `launch started <tries>`, `launch running <tries>`, `launch ended <tries>` (there is an outcome), `launch full` when the
- * host cannot keep the try, or `launch refused <why>` in systemd's words. Asked again it starts nothing twice: who is at work holds a lock on `outcomes/<id>.run`.
+ * host cannot keep the try, or `launch refused <why>` in systemd's words. Asked again it starts nothing twice: who is at work holds a lock on
+ * `outcomes/<id>.run`.
  */
 export const HOST_LAUNCH = String.raw`
 set -u
