@@ -15,6 +15,8 @@ export const SAMPLE_ROWS: { readonly [T in keyof Tables]: Loose<Tables[T]> } = {
     id: 'e1',
     instance: 'github',
     key: 'k',
+    lane: 'l',
+    polled: true,
     type: 'change',
     body: { type: 'change', event: { key: 'k' } },
     receivedAt: at,
@@ -131,7 +133,7 @@ export const SAMPLE_ROWS: { readonly [T in keyof Tables]: Loose<Tables[T]> } = {
   cleanups: { id: 'c1', kind: 'folder', target: '/tmp/x', operationId: 'web-1:build:1', createdAt: at, lastError: 'e' },
   notices: { runId: 'web-1', version: 2, dueAt: at, handles: { 'github#0': '7' }, told: { 'github#0': 1 }, failures: 1, lastError: 'e' },
   apps: { app: 'web', repositoryId: '1', repositoryName: 'acme/web', pipeline: 'web', ref: 'refs/heads/main', createdAt: at },
-  heads: { repositoryId: '1', ref: 'refs/heads/main', sha: commit.sha, updatedAt: at },
+  heads: { repositoryId: '1', ref: 'refs/heads/main', sha: commit.sha, moves: 3, updatedAt: at },
   cursors: { instance: 'github', cursor: '7' },
   audit: {
     sequence: 1,

@@ -57,9 +57,12 @@ vi.mock('../src/guard/stricter-policy.js', async (original) => {
   };
 });
 
-vi.mock('../src/intake/push-key.js', async (original) => {
-  const real = await original<typeof import('../src/intake/push-key.js')>();
-  return { pushKeyOf: ((event) => (taken.has('pushKeyOf') ? event.key : real.pushKeyOf(event))) satisfies typeof real.pushKeyOf };
+vi.mock('../src/intake/judge-push.js', async (original) => {
+  const real = await original<typeof import('../src/intake/judge-push.js')>();
+  return {
+    judgePush: ((push, head) =>
+      taken.has('judgePush') ? { type: 'new', move: (head?.moves ?? 0) + 1 } : real.judgePush(push, head)) satisfies typeof real.judgePush,
+  };
 });
 
 vi.mock('../src/conduct/decide.js', async (original) => {
@@ -330,12 +333,11 @@ const guards: readonly Guard[] = [
     },
   },
   {
-    guard: 'pushKeyOf',
+    guard: 'judgePush',
     promise: '4: one push begins at most one run',
     comesAbout: async () => {
       const world = new World();
-      const { sha } = world.commit();
-      await world.push();
+      const { sha } = await world.push();
       await world.settle();
       await world.tell({ repository: REPOSITORY, ref: MAIN, sha });
       await world.tell({ repository: REPOSITORY, ref: MAIN, sha }, 'poll');

@@ -1,4 +1,13 @@
-import { type ArtifactId, type HostReport, type PackageVersion, parseDigest, parsePackageName, parsePackageVersion } from '@pipit/core';
+import {
+  type ArtifactId,
+  type CommitSha,
+  type HostReport,
+  type PackageVersion,
+  parseCommitSha,
+  parseDigest,
+  parsePackageName,
+  parsePackageVersion,
+} from '@pipit/core';
 import { describe, expect, it } from 'vitest';
 import {
   type GuardVerdict,
@@ -18,6 +27,7 @@ import {
   runIdOf,
   stricterPolicy,
 } from '../src/index.js';
+import { judgePush } from '../src/intake/judge-push.js';
 import { operationIdOf } from '../src/records/ids.js';
 import { APP, MAIN, policy, REPOSITORY, ROLE } from './world/world.js';
 
@@ -386,17 +396,34 @@ describe('the stricter of two policies', () => {
 });
 
 describe('the key of a push', () => {
-  const sha = 'a'.repeat(40) as Parameters<typeof pushKeyOf>[0]['sha'];
-  const event = { key: 'x', repository: REPOSITORY, ref: MAIN, sha };
-  it('is the same whoever tells it, under whichever delivery', () => {
-    expect(pushKeyOf({ ...event, key: 'y', author: 'anna', repository: { ...REPOSITORY, name: 'renamed/web' } })).toBe(pushKeyOf(event));
+  const push = { app: APP, repository: REPOSITORY, ref: MAIN, move: 1 };
+  it('is the same whatever the repository is called', () => {
+    expect(pushKeyOf({ ...push, repository: { id: REPOSITORY.id } })).toBe(pushKeyOf(push));
   });
   it.each([
-    ['repository', { repository: { ...REPOSITORY, id: '4712' } }],
+    ['repository', { repository: { id: '4712' } }],
     ['ref', { ref: 'refs/heads/other' as typeof MAIN }],
-    ['commit', { sha: 'b'.repeat(40) as typeof sha }],
-    ['commit before', { before: 'b'.repeat(40) as NonNullable<typeof sha> }],
+    ['move', { move: 2 }],
+    ['event of a push that was overtaken', { move: '1' }],
   ])('differs with the %s', (_name, changes) => {
-    expect(pushKeyOf({ ...event, ...changes })).not.toBe(pushKeyOf(event));
+    expect(pushKeyOf({ ...push, ...changes })).not.toBe(pushKeyOf(push));
+  });
+});
+
+describe('a report of a push', () => {
+  const [one, other] = ['a', 'b'].map((letter) => parseCommitSha(letter.repeat(40))) as [CommitSha, CommitSha]; // two, as made
+  const report = { sha: one, before: other, isHead: true, polled: false };
+  it.each([
+    ['is new when the ref was never heard of', {}, undefined, { type: 'new', move: 1 }],
+    ['is new when the ref was elsewhere', {}, { sha: other, moves: 4 }, { type: 'new', move: 5 }],
+    ['is new when the ref was deleted', {}, { sha: null, moves: 4 }, { type: 'new', move: 5 }],
+    ['is known when the ref was reported there', {}, { sha: one, moves: 4 }, { type: 'known' }],
+    ['is known without the commit before, too', { before: undefined }, { sha: one, moves: 4 }, { type: 'known' }],
+    ['has passed when the ref went on', { isHead: false }, { sha: parseCommitSha('c'.repeat(40)), moves: 4 }, { type: 'passed' }],
+    ['says that the ref left what is known', { isHead: false }, { sha: other, moves: 4 }, { type: 'passed', move: 5 }],
+    ['of a poll says nothing of the way', { isHead: false, polled: true }, { sha: other, moves: 4 }, { type: 'passed' }],
+    ['of a ref nobody knows says nothing of the way', { isHead: false, before: undefined }, undefined, { type: 'passed' }],
+  ] as const)('%s', (_name, changes, head, expected) => {
+    expect(judgePush({ ...report, ...changes }, head)).toEqual({ ...(expected.type === 'passed' ? { move: undefined } : {}), ...expected });
   });
 });

@@ -1,6 +1,6 @@
 import { type CommitSha, parseCommitSha, parseRefName } from '@pipit/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { failCalls } from './world/outside.js';
+import { failCalls, type SimulatedCommit } from './world/outside.js';
 import { APP, MAIN, REPOSITORY, World } from './world/world.js';
 
 let world: World;
@@ -100,6 +100,43 @@ describe('one push', () => {
     await world.settle();
     expect(world.outside.builds).toHaveLength(2);
     expect(world.versionsOf('canary')).toEqual([(await world.run(2)).version]);
+  });
+
+  it.each([
+    [true, true],
+    [true, false],
+    [false, true],
+    [false, false],
+  ])('is each time that a ref moves the same way (hook: %s, with the commit before: %s)', async (hook, told) => {
+    const [a, b] = [world.commit(), world.commit()];
+    const report = async (commit: SimulatedCommit): Promise<string> => {
+      const { eventId } = await world.push({ ...(told ? {} : { before: null }), polled: !hook }, commit);
+      await world.settle();
+      // Another sender, and one that comes late, report the same push.
+      await world.tell({ repository: REPOSITORY, ref: MAIN, sha: commit.sha }, 'poll');
+      await world.tell({ repository: REPOSITORY, ref: MAIN, sha: commit.sha }, 'backfill');
+      await world.settle();
+      return outcomeOf(eventId);
+    };
+    const outcomes: string[] = [];
+    for (const commit of [a, b, a, b, a]) outcomes.push(await report(commit));
+    expect(outcomes).toEqual([1, 2, 3, 4, 5].map((number) => `Run web-${number} began`));
+    expect(world.versionsOf('canary')).toEqual([(await world.run(1)).version]);
+  });
+
+  it('that went away and came back before anybody looked is delivered again', async () => {
+    const [a, b] = [world.commit(), world.commit()];
+    await world.push({}, a);
+    await world.settle();
+    await world.push({}, b);
+    await world.settle();
+    await world.quarantine(true);
+    const away = await world.push({}, a);
+    const back = await world.push({}, b);
+    await world.quarantine(false);
+    await world.settle();
+    expect(await outcomeOf(away.eventId)).toMatch(/^0001\w+ is no longer the head of refs\/heads\/main; run web-1 is of this commit$/);
+    expect(await outcomeOf(back.eventId)).toBe('Run web-3 began');
   });
 
   it.each([true, false])('back to an earlier commit is a push of its own (told with the commit before: %s)', async (told) => {

@@ -13,6 +13,8 @@ const eventRow = (id: string, changes: Partial<Record<keyof EventRow, unknown>> 
     id,
     instance: 'github',
     key: id,
+    lane: 'l',
+    polled: false,
     type: 'change',
     body: { type: 'change', event: { key: id } },
     receivedAt: '2026-01-01T00:00:00.000Z',
@@ -282,6 +284,17 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       list('orders by code point and not by locale', { orderBy: ['outcome', 'ascending'] as never, limit: 3 }, ['e2', 'e3', 'e1']);
       list('ends at the limit', { limit: 3 }, ['e1', 'e2', 'e3']);
       list('gives nothing at a limit of none', { limit: 0 }, []);
+      list('gives the first of each value of a column', { firstOfEach: 'instance' as never }, ['e1', 'e3']);
+      list(
+        'gives the first of each of those selected',
+        {
+          where: { instance: ['github'], state: 'received' } as object,
+          after: { column: 'id', value: 'e1' } as never,
+          firstOfEach: 'instance' as never,
+          limit: 5,
+        },
+        ['e4'],
+      );
       list(
         'takes all together',
         {

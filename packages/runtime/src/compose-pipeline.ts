@@ -116,7 +116,7 @@ export const composePipeline = (ground: Ground): Container => {
       records,
       clock: systemClock,
       ids: createIdSource(systemClock),
-      onAccepted: (eventId) => made.get(parts.conductor).wakeEvent(eventId),
+      onAccepted: (lane) => made.get(parts.conductor).wakeLane(lane),
     }),
   );
   container.provide(parts.poller, (made) => createPoller({ instances, records, intake: made.get(parts.intake), logger }));

@@ -93,6 +93,21 @@ const notices: Migration = {
   },
 };
 
+/** Events of one repository in their order, each apart from the others'; and the moves of a ref by number. */
+const lanes: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    for (const statement of LANES) await sql.raw(statement).execute(db);
+  },
+};
+
+const LANES = [
+  `alter table pipit.events add column lane pipit.text not null default '', add column polled boolean not null default false`,
+  `update pipit.events set lane = instance || ':' || coalesce(body #>> '{event,repository,id}', type) where state = 'received'`,
+  `drop index pipit.events_received`,
+  `create index events_lanes on pipit.events (lane, id) where state = 'received'`,
+  `alter table pipit.heads add column moves integer not null default 0`,
+] as const;
+
 export const migrationProvider: MigrationProvider = {
-  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices }),
+  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices, '0003-lanes': lanes }),
 };

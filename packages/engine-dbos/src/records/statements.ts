@@ -77,6 +77,11 @@ export const listStatement = (table: TableName, query: Query<Row>): Statement =>
   const columns = new Set([...(column === undefined ? [] : [column]), ...TABLE_KEYS[table].primary]);
   const order = [...columns].map((each) => `${quoted(each)} ${direction === 'ascending' ? 'asc' : 'desc'}`).join(', ');
   const limit = query.limit === undefined ? '' : ` limit $${values.values.push(query.limit)}`;
+  if (query.firstOfEach !== undefined) {
+    const group = quoted(query.firstOfEach);
+    const key = [group, ...TABLE_KEYS[table].primary.map(quoted)].join(', ');
+    return { text: `select distinct on (${group}) * from ${tableOf(table)}${where} order by ${key}${limit}`, values: values.values };
+  }
   return { text: `select * from ${tableOf(table)}${where} order by ${order}${limit}`, values: values.values };
 };
 

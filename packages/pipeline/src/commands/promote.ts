@@ -1,9 +1,9 @@
 import type { AppName, PackageVersion, RingName, RoleName } from '@pipit/core';
 import { appendAudit } from '../audit.js';
 import { lockNameOf } from '../conduct/decide.js';
-import { nextRunNumber } from '../intake/handle-event.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { type RunId, runIdOf } from '../records/ids.js';
+import { nextRunNumber } from '../records/next-run-number.js';
 import type { PromotionRow, RingRow, RunRow } from '../records/rows.js';
 import { refuse } from './command-error.js';
 import type { Asked, CommandPorts } from './command-ports.js';

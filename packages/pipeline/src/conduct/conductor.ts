@@ -1,7 +1,6 @@
 import type { Logger } from '@pipit/core';
-import { batchCalls } from '../batch-calls.js';
 import type { Hints } from '../hints.js';
-import { judgeEvent, markHandled, type Verdict } from '../intake/handle-event.js';
+import { judgeEvent } from '../intake/handle-event.js';
 import { markNotice } from '../notices/mark-notice.js';
 import { sendNotices } from '../notices/send-notices.js';
 import { abandonRollout } from '../operations/verify-rollout.js';
@@ -10,12 +9,12 @@ import type { Engine } from '../ports/engine.js';
 import type { MovePoint, PipelineObserver } from '../ports/observer.js';
 import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
 import type { Records, RecordsTransaction } from '../ports/records.js';
-import type { EventId, RunId } from '../records/ids.js';
-import type { EventRow, OperationRow, RunRow } from '../records/rows.js';
+import type { RunId } from '../records/ids.js';
+import type { OperationRow, RunRow } from '../records/rows.js';
 import { type Applied, applyMove } from './apply-move.js';
 import { decide, stageOf } from './decide.js';
+import { createEventLanes } from './event-lanes.js';
 import { createJanitor } from './janitor.js';
-import { limitConcurrency } from './limit-concurrency.js';
 import { looksAtAll, readView } from './read-view.js';
 
 export interface ConductorPorts {
@@ -40,10 +39,10 @@ export interface ConductorOptions {
 
 export interface Conductor {
   start(): void;
-  /** Looks at an event now, and not at the next sweep. */
-  wakeEvent(eventId: EventId): void;
+  /** Handles a lane's events now, and not at the next sweep; see `laneOf`. */
+  wakeLane(lane: string): void;
   wakeRun(runId: RunId): void;
-  /** One full pass over events, runs, operations and clean-ups. */
+  /** Starts one look at each lane of events, run, operation and clean-up; waits for none of what belongs to an app. */
   sweep(): Promise<void>;
   /** No new move begins; returns when the ones under way are stored. */
   stop(): Promise<void>;
@@ -51,13 +50,6 @@ export interface Conductor {
 
 /** Moves a run may make at once: far more than it has stages, so reaching it is a fault. */
 const MAX_MOVES = 100;
-/** Handling an event may ask git. In a flood of webhooks, connections and CPU go to those that are still to be answered. */
-const MAX_EVENTS_AT_ONCE = 4;
-/** In a flood, so many milliseconds' events are looked at together. One that comes alone is looked at at once. */
-const FLOOD_PAUSE_MS = 25;
-/** Events read, or marked as handled, by one question at most. */
-const MAX_EVENTS_TOGETHER = 256;
-
 /**
  * Walks runs through their stages. It holds no state of its own: each decision is made anew from rows, in one transaction, so it may be killed anywhere,
  * and any number of replicas may conduct.
@@ -68,7 +60,6 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const stopping = new AbortController();
   const underWay = new Map<string, Promise<void>>();
   const askedAgain = new Set<string>();
-  const limitEvents = limitConcurrency(MAX_EVENTS_AT_ONCE);
   const cleanUp = createJanitor(ports);
   let loop: Promise<void> | undefined;
   let telling: Promise<void> | undefined;
@@ -165,38 +156,16 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
 
   const wakeRun = (runId: RunId): void => serially(`run ${runId}`, () => advance(runId));
 
-  const lookAtEvents = async (ids: readonly EventId[]): Promise<readonly (EventRow | undefined)[]> => {
-    const [rows, quarantine] = await Promise.all([records.list('events', { where: { id: ids, state: 'received' } }), readQuarantine()]);
-    const byId = new Map(quarantine === undefined ? rows.map((row) => [row.id, row]) : []);
-    return ids.map((id) => byId.get(id));
-  };
-  const readOpenEvent = batchCalls(MAX_EVENTS_TOGETHER, lookAtEvents, () => clock.sleep(FLOOD_PAUSE_MS, stopping.signal));
-  const mark = batchCalls(
-    MAX_EVENTS_TOGETHER,
-    async (events: readonly (Verdict & Pick<EventRow, 'id'>)[]): Promise<readonly undefined[]> => {
-      await markHandled(records, events);
-      return events.map(() => undefined);
-    },
-  );
-
-  const handleEvent = async (eventId: EventId): Promise<void> => {
-    const row = await readOpenEvent(eventId);
-    if (row === undefined || stopping.signal.aborted) return;
-    const verdict = await limitEvents(async () => (stopping.signal.aborted ? undefined : judgeEvent(ports, row, stopping.signal)));
-    if (verdict === undefined) return;
-    await mark({ id: eventId, ...verdict });
-    const { runId } = verdict;
-    if (runId !== null) {
+  const lanes = createEventLanes({
+    ...ports,
+    stopping: stopping.signal,
+    judge: (event, signal) => judgeEvent(ports, event, signal),
+    onHandled: ({ runId }) => {
+      if (runId === null) return;
       ports.onChange(runId);
       wakeRun(runId);
-    }
-  };
-
-  const wakeEvent = (eventId: EventId): void => {
-    const key = `event ${eventId}`;
-    // It is handled once: while it waits for its turn, each sweep would ask for one more look.
-    if (!underWay.has(key)) serially(key, () => handleEvent(eventId));
-  };
+    },
+  });
 
   /** Operations that the engine does not know (killed between storing and submitting) or gave up. */
   const reconcile = async (operation: OperationRow): Promise<void> => {
@@ -225,12 +194,12 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     // In quarantine nothing may have an effect, and the engine's recovery has.
     if (await isQuarantined()) return;
     await engine.sweep();
-    for (const event of await records.list('events', { where: { state: 'received' }, limit: 500 })) wakeEvent(event.id);
-    for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } })) await reconcile(operation);
+    await lanes.sweep();
+    for (const operation of await records.list('operations', { where: { state: ['pending', 'running'] } }))
+      serially(`operation ${operation.id}`, () => reconcile(operation));
     for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);
     tellPeople();
     await cleanUp();
-    await Promise.all(underWay.values());
   };
 
   return {
@@ -242,13 +211,13 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
         }
       })();
     },
-    wakeEvent,
+    wakeLane: lanes.wake,
     wakeRun,
     sweep,
     stop: async () => {
       stopping.abort();
       await loop;
-      await Promise.all([...underWay.values(), telling]);
+      await Promise.all([...underWay.values(), telling, lanes.settle()]);
     },
   };
 };

@@ -11,6 +11,8 @@ export interface Delivery {
   readonly instance: string;
   readonly actor: Actor;
   readonly inbound: Inbound;
+  /** Whether a poll found it; default false: the outside reported it. */
+  readonly polled?: boolean;
 }
 
 export interface Accepted {
@@ -19,7 +21,11 @@ export interface Accepted {
   readonly repeated: boolean;
 }
 
-/** The teller's own key of what it told; a hash of it where it has none. */
+/** What one lane has: the changes of one repository, or the reports of one kind of one instance. None of them waits for another lane's. */
+export const laneOf = (instance: string, inbound: Inbound): string =>
+  JSON.stringify(inbound.type === 'change' ? [instance, inbound.event.repository.id] : [instance, inbound.type]);
+
+/** The sender's own key of what it reported; a hash of it where it has none. */
 export const inboundKeyOf = (inbound: Inbound): string =>
   inbound.type === 'change' ? inbound.event.key : createHash('sha256').update(JSON.stringify(inbound)).digest('hex');
 
@@ -39,7 +45,8 @@ export const createIntake = (ports: {
   readonly records: Records;
   readonly clock: PipelineClock;
   readonly ids: IdSource;
-  readonly onAccepted: (eventId: EventId) => void;
+  /** Called with the lane of an event that is new. */
+  readonly onAccepted: (lane: string) => void;
 }): Intake => {
   const { records, clock, ids } = ports;
 
@@ -47,10 +54,12 @@ export const createIntake = (ports: {
     records.transaction(async (transaction) => {
       const at = clock.now();
       const rows = batch.map(
-        ({ instance, inbound }): EventRow => ({
+        ({ instance, inbound, polled = false }): EventRow => ({
           id: ids.next() as EventId, // this is where event ids are made
           instance,
           key: inboundKeyOf(inbound),
+          lane: laneOf(instance, inbound),
+          polled,
           type: inbound.type,
           body: inbound,
           receivedAt: at.toISOString(),
@@ -82,7 +91,7 @@ export const createIntake = (ports: {
   return {
     accept: async (delivery) => {
       const accepted = await storeTogether(delivery);
-      if (!accepted.repeated) ports.onAccepted(accepted.eventId);
+      if (!accepted.repeated) ports.onAccepted(laneOf(delivery.instance, delivery.inbound));
       return accepted;
     },
   };

@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { ChangeEvent } from '@pipit/core';
+import type { AppName, RefName, RepositoryRef } from '@pipit/core';
 
-/** The same for one push, whichever hook, poll or backfill told it: repository, ref, before and after. */
-export const pushKeyOf = ({ repository, ref, before, sha }: ChangeEvent): string =>
+export interface Push {
+  readonly app: AppName;
+  readonly repository: Pick<RepositoryRef, 'id'>;
+  readonly ref: RefName;
+  /** The number of the ref's move that starts a run; of a push that was overtaken, its event's id. */
+  readonly move: number | string;
+}
+
+/** The same for one push, whichever hook, poll or backfill reported it; at most one run has it. */
+export const pushKeyOf = ({ app, repository, ref, move }: Push): string =>
   createHash('sha256')
-    .update(JSON.stringify([repository.id, ref, before ?? null, sha]))
+    .update(JSON.stringify([app, repository.id, ref, move]))
     .digest('hex');

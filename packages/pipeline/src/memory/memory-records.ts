@@ -28,12 +28,15 @@ const matches = (row: Stored, query: Query<Stored>): boolean => {
 const select = (rows: readonly Stored[], table: TableName, query: Query<Stored>): readonly Stored[] => {
   const [column, direction] = query.orderBy ?? [undefined, 'ascending'];
   const columns = column === undefined ? keysOf(table).primary : [column];
+  const group = query.firstOfEach;
+  const by = group === undefined ? columns : [group, ...keysOf(table).primary];
   const sorted = rows
     .filter((row) => matches(row, query))
     .sort((one, other) => {
-      const first = columns.map((each) => compare(one[each], other[each])).find((order) => order !== 0) ?? 0;
-      return direction === 'ascending' ? first : -first;
-    });
+      const first = by.map((each) => compare(one[each], other[each])).find((order) => order !== 0) ?? 0;
+      return direction === 'ascending' || group !== undefined ? first : -first;
+    })
+    .filter((row, index, all) => group === undefined || row[group] !== all[index - 1]?.[group]);
   return sorted.slice(0, query.limit ?? sorted.length);
 };
 

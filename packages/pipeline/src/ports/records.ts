@@ -11,6 +11,8 @@ export interface Query<Row> {
   readonly after?: { readonly column: keyof Row & string; readonly value: string | number };
   /** Rows whose column is not null and less than this value: for paging in descending order. */
   readonly before?: { readonly column: keyof Row & string; readonly value: string | number };
+  /** Of the rows that share a value of this column, only the first by the primary key. The rows come in the order of this column; `orderBy` is not heeded. */
+  readonly firstOfEach?: keyof Row & string;
   /** Default: by the primary key, ascending. Compared as numbers or by code point, never by locale. */
   readonly orderBy?: readonly [column: keyof Row & string, direction: 'ascending' | 'descending'];
   readonly limit?: number;

@@ -22,12 +22,16 @@ import type {
 } from '@pipit/core';
 import type { EventId, OperationId, RolloutId, RunId } from './ids.js';
 
-/** Something the outside told, durable before it was answered. */
+/** Something that the outside reported, durable before it was answered. */
 export interface EventRow {
   readonly id: EventId;
   readonly instance: string;
-  /** The teller's own key: a second row of the same instance and key is not accepted. */
+  /** The sender's own key: a second row of the same instance and key is not accepted. */
   readonly key: string;
+  /** Events of one lane are handled one after another, in the order in which they were accepted; no lane waits for another. */
+  readonly lane: string;
+  /** Whether a poll found it. A poll sees where a ref is, and not each way that it went. */
+  readonly polled: boolean;
   readonly type: Inbound['type'];
   readonly body: Inbound;
   readonly receivedAt: string;
@@ -67,7 +71,7 @@ export interface RunRow {
   readonly number: number;
   readonly pipeline: string;
   readonly kind: RunKind;
-  /** Of a delivery: repository, ref, before and after, hashed; at most one run has it. Of other kinds: the run's id. */
+  /** Of a delivery: the move of the ref that it delivers, see `pushKeyOf`; at most one run has it. Of other kinds: the run's id. */
   readonly pushKey: string;
   readonly repository: RepositoryRef;
   readonly ref: RefName;
@@ -263,11 +267,14 @@ export interface AppRow {
   readonly createdAt: string;
 }
 
-/** The commit that a ref was last told to be at. */
+/** The commit that a ref was last reported at. */
 export interface HeadRow {
   readonly repositoryId: string;
   readonly ref: RefName;
+  /** null: the ref was deleted. */
   readonly sha: CommitSha | null;
+  /** How often the ref has moved, as far as pipit knows: the number of its last move. The same move at a later time has another number. */
+  readonly moves: number;
   readonly updatedAt: string;
 }
 

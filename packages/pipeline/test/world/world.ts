@@ -103,6 +103,8 @@ export interface PushOptions {
   /** Default: one of its own. */
   readonly key?: string;
   readonly instance?: string;
+  /** Whether a poll finds it; default false. */
+  readonly polled?: boolean;
 }
 
 const DEFAULT_RINGS = [policy('canary', { bakeMs: 30_000 }), policy('production')];
@@ -211,7 +213,7 @@ export class World {
           return `event-${String(eventNumber).padStart(6, '0')}`;
         },
       },
-      onAccepted: (eventId) => conductor.wakeEvent(eventId),
+      onAccepted: (lane) => conductor.wakeLane(lane),
     });
     await engine.start(codes);
     conductor.start();
@@ -287,10 +289,10 @@ export class World {
   }
 
   /** Tells of a push, without making it. */
-  tell(event: Omit<ChangeEvent, 'key'> & { key?: string }, instance = 'github'): Promise<Accepted> {
+  tell(event: Omit<ChangeEvent, 'key'> & { key?: string }, instance = 'github', polled = false): Promise<Accepted> {
     this.#deliveries += 1;
     const inbound: Inbound = { type: 'change', event: { key: `delivery-${this.#deliveries}`, ...event } };
-    return this.#insist(({ intake }) => intake.accept({ instance, actor: { name: instance, origin: '192.0.2.7' }, inbound }));
+    return this.#insist(({ intake }) => intake.accept({ instance, actor: { name: instance, origin: '192.0.2.7' }, inbound, polled }));
   }
 
   async receive(inbound: Inbound, instance = 'ci'): Promise<Accepted> {
@@ -312,6 +314,7 @@ export class World {
         ...(options.key === undefined ? {} : { key: options.key }),
       },
       instance,
+      options.polled,
     );
     return { ...commit, eventId };
   }

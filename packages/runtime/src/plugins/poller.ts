@@ -31,7 +31,7 @@ export const createPoller = (ports: {
     const { events, cursor } = await trigger.poll(known?.cursor, createCall(logger, stopping.signal, POLL_DEADLINE_MS));
     // An event that is told again is accepted once, by its key: so a crash between the two loses and doubles nothing.
     for (const event of events)
-      await intake.accept({ instance, actor: { name: instance, origin: 'poll' }, inbound: { type: 'change', event } });
+      await intake.accept({ instance, actor: { name: instance, origin: 'poll' }, inbound: { type: 'change', event }, polled: true });
     if (cursor === known?.cursor) return;
     await records.transaction(async (transaction) => {
       if (!(await transaction.update('cursors', { instance }, { cursor }))) await transaction.insert('cursors', { instance, cursor });

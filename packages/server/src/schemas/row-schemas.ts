@@ -161,6 +161,8 @@ export const event: z.ZodType<EventRow> = named(
     id: branded<EventRow['id']>(),
     instance: z.string(),
     key: z.string(),
+    lane: z.string(),
+    polled: z.boolean(),
     type: z.enum(['change', 'build', 'alarm', 'command', 'host']),
     body: inbound,
     receivedAt: z.string(),
