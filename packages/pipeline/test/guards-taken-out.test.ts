@@ -88,8 +88,8 @@ vi.mock('../src/conduct/janitor.js', async (original) => {
   const real = await original<typeof import('../src/conduct/janitor.js')>();
   return {
     createJanitor: ((ports) => {
-      const cleanUp = real.createJanitor(ports);
-      return async () => (taken.has('the janitor') ? undefined : cleanUp());
+      const janitor = real.createJanitor(ports);
+      return { ...janitor, sweep: async () => (taken.has('the janitor') ? undefined : janitor.sweep()) };
     }) satisfies typeof real.createJanitor,
   };
 });
@@ -99,8 +99,8 @@ vi.mock('../src/operations/build.js', async (original) => {
   /** A CI whose every pass is believed to be for the commit that was asked for. */
   const believe = (catalog: PipelineCatalog): PipelineCatalog => ({
     ...catalog,
-    get: (name) => {
-      const definition = catalog.get(name);
+    of: (binding) => {
+      const definition = catalog.of(binding);
       if (definition === undefined) return undefined;
       const { subject } = definition.ci;
       const inspect: Ci<unknown>['inspect'] = async (started, op) => {

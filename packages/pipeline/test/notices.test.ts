@@ -1,6 +1,11 @@
+import { createTestLogger } from '@pipit/plugin-testing';
 import { describe, expect, it } from 'vitest';
+import { createMemoryRecords, type Part, type PipelineDefinition, type RunId, type RunRow } from '../src/index.js';
+import { markNotice } from '../src/notices/mark-notice.js';
+import { createNoticeSender } from '../src/notices/send-notices.js';
 import { failCalls } from './world/outside.js';
-import { policy, World } from './world/world.js';
+import { MAIN, policy, REPOSITORY, ROLE, World } from './world/world.js';
+import { createWorldClock } from './world/world-clock.js';
 
 const automatic = [policy('canary', { bakeMs: 10_000 }), policy('production', { promotion: 'automatic' })];
 
@@ -13,6 +18,12 @@ const notified = (options: ConstructorParameters<typeof World>[0] = {}): World =
 const isTold = async (world: World): Promise<boolean> => (await world.records.list('notices')).every((row) => row.dueAt === null);
 
 const states = (world: World): readonly string[] => world.outside.notices.map(({ notice }) => notice.state);
+
+const definitionWith = (notifier: PipelineDefinition['notifiers'][number]): PipelineDefinition => {
+  const unused = { instance: 'unused', options: {}, subject: {} } as Part<never>; // sending notices looks at the notifiers alone
+  const parts = { ci: unused, packager: unused, repository: unused, discovery: unused, advertiser: unused, deployer: unused };
+  return { name: 'web', rings: [], ...parts, notifiers: [notifier], roleOf: () => ROLE, healthOf: () => undefined };
+};
 
 describe('what people are told of a run', () => {
   it('is each change, in one message that is updated in place', async () => {
@@ -107,4 +118,44 @@ describe('what people are told of a run', () => {
     await world.until(() => world.kills === 1);
     expect(await world.run(1)).toMatchObject({ reason: 'not on the disk yet' });
   });
+});
+
+it('a notifier that hangs delays no other app, and no other notice of its own for long', async () => {
+  const records = createMemoryRecords();
+  const clock = createWorldClock();
+  const stopping = new AbortController();
+  const told: string[] = [];
+  const runs = Array.from({ length: 30 }, (_each, index) => (index < 29 ? `stuck-${index + 1}` : 'web-1'));
+  await records.transaction(async (transaction) => {
+    for (const id of runs) {
+      // What the notices read of a run.
+      const row = { id, app: id.split('-')[0], pipeline: 'web', repository: REPOSITORY, ref: MAIN, number: runs.indexOf(id), pushKey: id };
+      await transaction.insert('runs', row as unknown as RunRow);
+      await markNotice(transaction, id as RunId, clock.now().toISOString());
+    }
+  });
+  const notifier = { instance: 'chat', subject: { notify: async () => undefined }, options: {} };
+  const sender = createNoticeSender({
+    records,
+    clock,
+    logger: createTestLogger(),
+    random: () => 0.5,
+    stopping: stopping.signal,
+    catalog: { of: () => definitionWith(notifier), takes: () => true, match: async () => ({ reason: 'no' }) },
+    effects: {
+      run: async ({ operationId, signal }) => {
+        told.push(operationId);
+        if (operationId.startsWith('stuck'))
+          await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true }));
+        return undefined as never;
+      },
+    },
+  });
+  await sender.sweep();
+  for (let turn = 0; turn < 50 && !told.includes('web-1:notices'); turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(told).toContain('web-1:notices');
+  expect(told.length).toBeLessThanOrEqual(6);
+  stopping.abort();
+  await sender.settle();
+  expect((await records.list('notices')).filter((row) => row.dueAt === null)).toHaveLength(1);
 });

@@ -159,7 +159,43 @@ describe('a run whose work fails before any host is touched', () => {
     await world.until(() => world.calls('ci.start') === 1);
     world.pipelineExists = false;
     await world.settle();
-    expect(await world.run(1)).toMatchObject({ outcome: 'failed', reason: 'The config has no pipeline web any more' });
+    expect(await world.run(1)).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringMatching(/^The config has no pipeline web any more, and none that takes refs\/heads\/main of acme\/web$/),
+    });
+  });
+
+  it('goes on when its pipeline gets another name in the config', async () => {
+    const world = new World();
+    await world.push();
+    await world.until(() => world.calls('ci.start') === 1);
+    world.pipelineName = 'shop';
+    await world.settle();
+    expect(await world.run(1)).toMatchObject({ waitingFor: 'promotion' });
+  });
+
+  it.each(['promote', 'rollback'] as const)('%s goes on under the new name of a pipeline', async (command) => {
+    const { world } = await delivered();
+    await world.push();
+    await world.settle();
+    world.pipelineName = 'shop';
+    if (command === 'rollback') await world.rollback({ ring: policy('canary').name });
+    else await world.promote();
+    await world.settle();
+    const runs = await world.runs();
+    expect(runs.map(({ outcome }) => outcome)).not.toContain('failed');
+    const ring = command === 'promote' ? 'production' : 'canary';
+    expect(world.versionsOf(ring)).toEqual([runs[command === 'promote' ? 1 : 0]?.version]);
+  });
+
+  it.each(['promote', 'rollback'] as const)('%s is refused at once when no pipeline delivers the app any more', async (command) => {
+    const { world } = await delivered();
+    await world.push();
+    await world.settle();
+    const before = await world.runs();
+    world.pipelineExists = false;
+    await expect(world[command]()).rejects.toMatchObject({ code: 'PIPELINE_GONE' });
+    expect(await world.runs()).toEqual(before);
   });
 });
 

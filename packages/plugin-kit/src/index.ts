@@ -20,6 +20,7 @@ export { minimalEnvironment, SYSTEM_PATH } from './command/minimal-environment.j
 export { createOutputTail, MAX_OUTPUT_BYTES, type OutputTail } from './command/output-tail.js';
 export { quoteForShell } from './command/quote-for-shell.js';
 export { type CommandOptions, runCommand } from './command/run-command.js';
+export { type MapLimits, mapInTime } from './concurrency/map-in-time.js';
 export { type DetachedState, inspectDetached } from './detached/inspect-detached.js';
 export { readDetachedLog } from './detached/read-detached-log.js';
 export { DEFAULT_MAX_TASK_OUTPUT_BYTES, type DetachedOptions, startDetached } from './detached/start-detached.js';

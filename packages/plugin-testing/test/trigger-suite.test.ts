@@ -13,6 +13,7 @@ describe('the suite for trigger', () => {
       'has no way to tell': 'has a way to tell: a hook or a poll',
       'tells nothing of a push': 'turns a push into one change event',
       'makes a key each time': 'gives a redelivery the same key, in a fresh instance too',
+      'takes an unsigned id for the key': 'gives a signed body one key, whatever is changed beside it',
       'says nothing of a refusal': 'refuses each bad request with a code, a status and a sentence',
       'believes the body': 'refuses a body that was changed by one byte',
       'reads a file to verify': 'reaches no file, network or process while it verifies',

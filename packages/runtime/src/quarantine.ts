@@ -32,7 +32,7 @@ export const createQuarantine = (ports: {
     const beyond: Beyond[] = [];
     for (const ring of await records.list('rings')) {
       const app = await records.get('apps', { app: ring.app });
-      const definition = app && catalog.get(app.pipeline);
+      const definition = app && catalog.of(app);
       const advertiser = definition && definitionFor(definition, ring.app).advertiser;
       if (advertiser === undefined) continue;
       const target = { app: ring.app, role: ring.role, ring: ring.ring };

@@ -6,7 +6,7 @@ import { runGit } from '@pipit/plugin-kit';
 export type Heads = Readonly<Record<string, CommitSha>>;
 
 /** One slow repository must not use up the time of the others. */
-const LIST_TIMEOUT_MS = 20_000;
+const LIST_TIMEOUT_MS = 10_000;
 /** Source: {@link ChangeEvent.key}. */
 const MAX_KEY_LENGTH = 200;
 
@@ -43,26 +43,27 @@ export const listHeads = async ({ url, branches, credentials, home, signal }: Li
   return Object.fromEntries(found.sort(([one], [other]) => (one < other ? -1 : 1)));
 };
 
-const keyOf = (id: string, ref: string, before: string | undefined, after: string | null): string => {
-  const key = `poll:${id}:${ref}:${before ?? 'new'}:${after ?? 'deleted'}`;
+/** @param move the number of the change that the polls have found: the same move of a ref at a later time has another */
+const keyOf = (move: number, id: string, ref: string, after: string | null): string => {
+  const key = `poll:${move}:${id}:${ref}:${after ?? 'deleted'}`;
   return key.length <= MAX_KEY_LENGTH ? key : `poll:${createHash('sha256').update(key).digest('hex')}`;
 };
 
 /** The pushes between two looks at a repository. */
-export const changesBetween = (repository: RepositoryRef, before: Heads, after: Heads): readonly ChangeEvent[] => {
-  const refs = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-  return refs.flatMap((ref) => {
+export const changesBetween = (
+  repository: RepositoryRef,
+  { before, after, moves }: { readonly before: Heads; readonly after: Heads; readonly moves: number },
+): readonly ChangeEvent[] => {
+  const refs = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort().filter((ref) => before[ref] !== after[ref]);
+  return refs.map((ref, index) => {
     const was = before[ref];
     const is = after[ref] ?? null;
-    if ((was ?? null) === is) return [];
-    return [
-      {
-        key: keyOf(repository.id, ref, was, is),
-        repository,
-        ref: parseRefName(ref),
-        sha: is,
-        ...(was === undefined ? {} : { before: was }),
-      },
-    ];
+    return {
+      key: keyOf(moves + index + 1, repository.id, ref, is),
+      repository,
+      ref: parseRefName(ref),
+      sha: is,
+      ...(was === undefined ? {} : { before: was }),
+    };
   });
 };

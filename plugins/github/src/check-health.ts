@@ -1,10 +1,10 @@
 import { type Call, type HealthFinding, isPluginError } from '@pipit/core';
+import { mapInTime } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import { listHeads } from './branch-heads.js';
 import type { GithubConfig } from './config.js';
 import type { GithubAnswer, GithubClient } from './github-client.js';
 import { type GithubRepository, isNamed } from './github-repositories.js';
-import { mapConcurrently } from './map-concurrently.js';
 import { credentialsFor, readRepository } from './repository-access.js';
 
 interface HealthParts {
@@ -16,7 +16,7 @@ interface HealthParts {
 
 /** GitHub refuses an App's signature that is more than a minute off. */
 const MAX_CLOCK_SKEW_MS = 60_000;
-const PARALLEL_REPOSITORIES = 8;
+const CHECK_LIMITS = { atOnce: 8, startWithinMs: 20_000 } as const;
 
 const installationSchema = z.object({
   permissions: z.record(z.string(), z.string()),
@@ -169,6 +169,12 @@ export const checkGithubHealth = async (parts: HealthParts, call: Call): Promise
       : needsApi
         ? await attempt('api', () => checkToken(client, config.ssh !== undefined, call))
         : [];
-  const found = await mapConcurrently(repositories, PARALLEL_REPOSITORIES, (repository) => checkRepository(parts, repository, call));
-  return [...credential, ...found.flat()];
+  const found = await mapInTime(repositories, { ...CHECK_LIMITS, call }, (repository) => checkRepository(parts, repository, call));
+  const unchecked = (repository: GithubRepository): HealthFinding => ({
+    name: `repository ${repository.name}`,
+    ok: false,
+    detail: 'not looked at in time: others took too long to answer',
+    hint: 'Run `pipit doctor` again; see which repositories do not answer.',
+  });
+  return [...credential, ...repositories.flatMap((repository, index) => found[index] ?? [unchecked(repository)])];
 };

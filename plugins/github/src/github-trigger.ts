@@ -1,10 +1,10 @@
 import { type Call, type ChangeEvent, isPluginError, type Lifecycle, type Logger, type Trigger } from '@pipit/core';
+import { mapInTime } from '@pipit/plugin-kit';
 import { changesBetween, type Heads, listHeads } from './branch-heads.js';
 import type { GithubConfig } from './config.js';
 import type { GithubClient } from './github-client.js';
 import { type GithubRepository, isNamed, refOf } from './github-repositories.js';
 import { parseHeadsCursor, writeHeadsCursor } from './heads-cursor.js';
-import { mapConcurrently } from './map-concurrently.js';
 import { receiveDelivery } from './receive-delivery.js';
 import { credentialsFor, readRepository } from './repository-access.js';
 
@@ -17,8 +17,8 @@ export interface GithubTriggerOptions {
   readonly logger: Logger;
 }
 
-/** Each is one process and one connection. */
-const PARALLEL_REPOSITORIES = 8;
+/** Each is one process and one connection. One that hangs keeps none of the others from being looked at. */
+const POLL_LIMITS = { atOnce: 16, startWithinMs: 15_000 } as const;
 
 /** Pushes to GitHub: told by signed webhooks, and found by comparing the heads of the watched branches. */
 export const createGithubTrigger = ({
@@ -55,12 +55,12 @@ export const createGithubTrigger = ({
 
   const poll: Trigger['poll'] = async (after, call) => {
     call.signal.throwIfAborted();
-    const known = parseHeadsCursor(after);
+    const known = parseHeadsCursor(after) ?? { ids: {}, heads: {}, moves: call.clock.now().getTime() };
     for (const { name } of repositories) {
       const id = known.ids[name];
       if (id !== undefined) learned.set(name, id);
     }
-    const looks = await mapConcurrently(repositories, PARALLEL_REPOSITORIES, (repository) => look(repository, call));
+    const looks = await mapInTime(repositories, { ...POLL_LIMITS, call }, (repository) => look(repository, call));
     const events: ChangeEvent[] = [];
     const ids: Record<string, string> = {};
     const heads: Record<string, Heads> = {};
@@ -74,9 +74,10 @@ export const createGithubTrigger = ({
       const now = found?.heads ?? before;
       if (now !== undefined) heads[id] = now;
       // A repository that was never looked at begins here: its past is no push.
-      if (found !== undefined && before !== undefined) events.push(...changesBetween(refOf(repository, id), before, found.heads));
+      if (found !== undefined && before !== undefined)
+        events.push(...changesBetween(refOf(repository, id), { before, after: found.heads, moves: known.moves + events.length }));
     }
-    return { events, cursor: writeHeadsCursor({ ids, heads }) };
+    return { events, cursor: writeHeadsCursor({ ids, heads, moves: known.moves + events.length }) };
   };
 
   const hasSecrets = repositories.some(({ secrets }) => secrets.length > 0);

@@ -8,20 +8,23 @@ export interface KnownHeads {
   readonly ids: Readonly<Record<string, string>>;
   /** The heads by the repository's id, so that a new name in the config loses no push. */
   readonly heads: Readonly<Record<string, Heads>>;
+  /** How many changes the polls have found. */
+  readonly moves: number;
 }
 
 const cursorSchema = z.object({
   ids: z.record(z.string(), z.string().regex(/^\d+$/)),
   heads: z.record(z.string(), z.record(z.string(), z.string().transform(parseCommitSha))),
+  moves: z.int().default(0),
 });
 
-/** A cursor that cannot be read knows nothing, as on the first poll. */
-export const parseHeadsCursor = (cursor: string | undefined): KnownHeads => {
-  if (cursor === undefined) return { ids: {}, heads: {} };
+/** Undefined for a cursor that cannot be read, and for none: then nothing is known, as on the first poll. */
+export const parseHeadsCursor = (cursor: string | undefined): KnownHeads | undefined => {
+  if (cursor === undefined) return undefined;
   try {
     return cursorSchema.parse(JSON.parse(cursor));
   } catch {
-    return { ids: {}, heads: {} };
+    return undefined;
   }
 };
 
@@ -29,4 +32,5 @@ const sorted = <T>(record: Readonly<Record<string, T>>): Readonly<Record<string,
   Object.fromEntries(Object.entries(record).sort(([one], [other]) => (one < other ? -1 : 1)));
 
 /** The same text for the same heads, so that a poll that found nothing writes nothing. */
-export const writeHeadsCursor = ({ ids, heads }: KnownHeads): string => JSON.stringify({ ids: sorted(ids), heads: sorted(heads) });
+export const writeHeadsCursor = ({ ids, heads, moves }: KnownHeads): string =>
+  JSON.stringify({ ids: sorted(ids), heads: sorted(heads), moves });

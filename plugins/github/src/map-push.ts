@@ -13,18 +13,24 @@ const authorOf = ({ pusher, sender }: PushBody): { readonly author?: string } =>
   return author === undefined || author === '' ? {} : { author };
 };
 
+/** What a delivery is known by: its own id, which GitHub does not sign, and the key made of what it signs. */
+export interface DeliveryIds {
+  readonly key: string;
+  readonly delivery: string;
+}
+
 /**
- * GitHub's push -> our change event. A repository hook and an organisation hook tell one push in two deliveries: they differ in `key` alone.
+ * GitHub's push -> our change event. A repository hook and an organisation hook report one push in two deliveries: they differ in `key` and `delivery` alone.
  *
  * @returns undefined when the push names no commit at all
  * @throws PluginError `INVALID_COMMIT`, `INVALID_REF` (stop)
  */
-export const mapPush = (body: PushBody, repository: RepositoryRef, key: string): ChangeEvent | undefined => {
+export const mapPush = (body: PushBody, repository: RepositoryRef, ids: DeliveryIds): ChangeEvent | undefined => {
   const before = commitOf(body.before);
   const sha = commitOf(body.after);
   if (before === null && sha === null) return undefined;
   return {
-    key,
+    ...ids,
     repository,
     ref: parseRefName(body.ref),
     sha,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type HookRequest, isPluginError, type Received } from '@pipit/core';
 import { findByIdOrName, type GithubRepository, refOf } from './github-repositories.js';
 import { mapPush } from './map-push.js';
@@ -61,7 +62,8 @@ export const receiveDelivery = async ({ repositories, learned }: Known, request:
   // The secret of one repository must not sign for another.
   if (!repository.secrets.some((secret) => signers.includes(secret))) return forged;
   try {
-    const change = mapPush(push, refOf(repository, id), delivery);
+    const key = `push:${createHash('sha256').update(request.body).digest('hex')}`;
+    const change = mapPush(push, refOf(repository, id), { key, delivery });
     if (change === undefined)
       return { refused: 'The body names no commit, neither before nor after', code: 'GITHUB_BODY_BROKEN', status: 400 };
     return { accepted: [{ type: 'change', event: change }] };

@@ -28,9 +28,11 @@ describe('polling GitHub by git ls-remote over HTTP', { timeout: 120_000 }, () =
     await server.push('main', 'main:release/1', 'main:release/2/deep', 'main:other', 'main:refs/heads/x/refs/heads/main');
     const pushed = await poll(begin.cursor);
     const repository = { id: '42', name: 'acme/web', url: `${server.url}/acme/web.git` };
+    const keyOf = (branch: string, sha: string): unknown =>
+      expect.stringMatching(new RegExp(`^poll:[0-9]+:42:refs/heads/${branch}:${sha}$`));
     expect(pushed.events).toEqual([
-      { key: `poll:42:refs/heads/main:${first}:${second}`, repository, ref: 'refs/heads/main', sha: second, before: first },
-      { key: `poll:42:refs/heads/release/1:new:${second}`, repository, ref: 'refs/heads/release/1', sha: second },
+      { key: keyOf('main', second), repository, ref: 'refs/heads/main', sha: second, before: first },
+      { key: keyOf('release/1', second), repository, ref: 'refs/heads/release/1', sha: second },
     ]);
     await server.push('--force', `${first}:main`, ':release/1');
     expect((await poll(pushed.cursor)).events).toMatchObject([
@@ -40,6 +42,21 @@ describe('polling GitHub by git ls-remote over HTTP', { timeout: 120_000 }, () =
     expect(server.passwords).toContain('github_pat_good');
     // The id was asked once; the cursor keeps it.
     expect(github.seen.map(({ path }) => path)).toEqual(['/repos/acme/web']);
+  });
+
+  it('reports the same move at a later time under another key', async () => {
+    const { server, first, poll } = await openWorld();
+    const second = await server.commit();
+    const keys: string[] = [];
+    let { cursor } = await poll();
+    for (const commit of [second, first, second, first]) {
+      await server.push('--force', `${commit}:main`);
+      const found = await poll(cursor);
+      expect(found.events.map(({ sha }) => sha)).toEqual([commit]);
+      keys.push(...found.events.map(({ key }) => key));
+      cursor = found.cursor;
+    }
+    expect(new Set(keys).size).toBe(4);
   });
 
   it('keeps the place of a repository that cannot be read, says why without the token, and catches up', async () => {

@@ -7,6 +7,8 @@ const pushBody = z.object({
   before: z.string().max(64),
   after: z.string().max(64),
   author: z.string().max(500).optional(),
+  /** The delivery's id, as in the header: in the body it is signed. */
+  delivery: z.string().max(64).optional(),
 });
 
 const pingBody = z.object({ ping: z.literal(true) });

@@ -5,23 +5,34 @@ import { z } from 'zod';
 /** The commit of each polled ref. */
 export type Heads = Readonly<Record<string, CommitSha>>;
 
-const cursorSchema = z.object({ heads: z.record(z.string(), z.record(z.string(), z.string().transform(parseCommitSha))) });
+/** What the last poll knew. */
+export interface KnownHeads {
+  /** By the repository's path. */
+  readonly heads: Readonly<Record<string, Heads>>;
+  /** How many changes the polls have found. */
+  readonly moves: number;
+}
 
-/** What a cursor knows of each repository, by its path. A cursor that cannot be read knows nothing, as on the first poll. */
-export const parseHeadsCursor = (cursor: string | undefined): Readonly<Record<string, Heads>> => {
-  if (cursor === undefined) return {};
+const cursorSchema = z.object({
+  heads: z.record(z.string(), z.record(z.string(), z.string().transform(parseCommitSha))),
+  moves: z.int().default(0),
+});
+
+/** Undefined for a cursor that cannot be read, and for none: then nothing is known, as on the first poll. */
+export const parseHeadsCursor = (cursor: string | undefined): KnownHeads | undefined => {
+  if (cursor === undefined) return undefined;
   try {
-    return cursorSchema.parse(JSON.parse(cursor)).heads;
+    return cursorSchema.parse(JSON.parse(cursor));
   } catch {
-    return {};
+    return undefined;
   }
 };
 
 const sorted = <T>(record: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
   Object.fromEntries(Object.entries(record).sort(([one], [other]) => (one < other ? -1 : 1)));
 
-export const writeHeadsCursor = (heads: Readonly<Record<string, Heads>>): string =>
-  JSON.stringify({ heads: sorted(Object.fromEntries(Object.entries(heads).map(([path, refs]) => [path, sorted(refs)]))) });
+export const writeHeadsCursor = ({ heads, moves }: KnownHeads): string =>
+  JSON.stringify({ heads: sorted(Object.fromEntries(Object.entries(heads).map(([path, refs]) => [path, sorted(refs)]))), moves });
 
 /** `*` stands for anything but `/`, as git has it. */
 const branchPattern = (branch: string): RegExp => {
@@ -30,7 +41,7 @@ const branchPattern = (branch: string): RegExp => {
 };
 
 /** Reading the refs of a local repository takes milliseconds; a disk that hangs must not stop the other repositories. */
-const READ_TIMEOUT_MS = 20_000;
+const READ_TIMEOUT_MS = 10_000;
 
 /** The heads of a repository's polled branches, or a sentence that says why they cannot be read. */
 export const readHeads = async (

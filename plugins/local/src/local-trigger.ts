@@ -13,6 +13,7 @@ import {
   type Secret,
   type Trigger,
 } from '@pipit/core';
+import { mapInTime } from '@pipit/plugin-kit';
 import { parsePushBody } from './local-trigger-body.js';
 import { type Heads, parseHeadsCursor, readHeads, writeHeadsCursor } from './local-trigger-heads.js';
 import { DELIVERY_HEADER, isSignedBy, SIGNATURE_HEADER } from './local-trigger-signature.js';
@@ -36,6 +37,8 @@ export interface LocalTriggerOptions {
 const NO_COMMIT = /^(?:0{40}|0{64})$/;
 /** A UUID, or another id that cannot be guessed by chance. */
 const DELIVERY_ID = /^[A-Za-z0-9_-]{16,64}$/;
+/** One that hangs keeps none of the others from being looked at. */
+const POLL_LIMITS = { atOnce: 32, startWithinMs: 15_000 } as const;
 /** Source: {@link ChangeEvent.key}. */
 const MAX_KEY_LENGTH = 200;
 const MAX_AUTHOR_LENGTH = 200;
@@ -50,27 +53,26 @@ const authorOf = (author: string | undefined): { readonly author?: string } => {
   return shown === undefined || shown === '' ? {} : { author: shown };
 };
 
-const pollKey = (name: string, ref: string, before: string | undefined, after: string | null): string => {
-  const key = `poll:${name}:${ref}:${before ?? 'new'}:${after ?? 'deleted'}`;
+/** @param move the number of the change that the polls have found: the same move of a ref at a later time has another */
+const pollKey = (move: number, name: string, ref: string, after: string | null): string => {
+  const key = `poll:${move}:${name}:${ref}:${after ?? 'deleted'}`;
   return key.length <= MAX_KEY_LENGTH ? key : `poll:${createHash('sha256').update(key).digest('hex')}`;
 };
 
 /** The pushes between two looks at a repository. */
-const changesBetween = (repository: LocalRepository, before: Heads, after: Heads): readonly ChangeEvent[] => {
-  const refs = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-  return refs.flatMap((ref) => {
+const changesBetween = (repository: LocalRepository, looks: { readonly before: Heads; readonly after: Heads; readonly moves: number }) => {
+  const { before, after, moves } = looks;
+  const refs = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort().filter((ref) => before[ref] !== after[ref]);
+  return refs.map((ref, index): ChangeEvent => {
     const was = before[ref];
     const is = after[ref] ?? null;
-    if ((was ?? null) === is) return [];
-    return [
-      {
-        key: pollKey(repository.name, ref, was, is),
-        repository: refOf(repository),
-        ref: parseRefName(ref),
-        sha: is,
-        ...(was === undefined ? {} : { before: was }),
-      },
-    ];
+    return {
+      key: pollKey(moves + index + 1, repository.name, ref, is),
+      repository: refOf(repository),
+      ref: parseRefName(ref),
+      sha: is,
+      ...(was === undefined ? {} : { before: was }),
+    };
   });
 };
 
@@ -104,6 +106,13 @@ export const createLocalTrigger = ({
     const body = parsePushBody(request.body);
     if (body === 'ping') return { accepted: [] };
     if ('problem' in body) return { refused: body.problem, code: 'LOCAL_BODY_BROKEN', status: 400 };
+    // Anyone who has seen one delivery could send it again under ids of their own.
+    if (body.delivery !== undefined && body.delivery !== delivery)
+      return {
+        refused: `The header ${DELIVERY_HEADER} is not the id that the body's signature covers`,
+        code: 'LOCAL_DELIVERY_WRONG',
+        status: 400,
+      };
     const repository = repositories.find(({ name }) => name === body.repository.name);
     if (repository === undefined) return { refused: 'The config names no such repository', code: 'LOCAL_REPOSITORY_UNKNOWN', status: 404 };
     try {
@@ -112,7 +121,8 @@ export const createLocalTrigger = ({
       if (before === null && sha === null)
         return { refused: 'The body names no commit, neither before nor after', code: 'LOCAL_BODY_BROKEN', status: 400 };
       const event: ChangeEvent = {
-        key: delivery,
+        key: body.delivery ?? `body:${createHash('sha256').update(request.body).digest('hex')}`,
+        delivery,
         repository: refOf(repository),
         ref: parseRefName(body.ref),
         sha,
@@ -127,23 +137,23 @@ export const createLocalTrigger = ({
   };
 
   const poll: NonNullable<Trigger['poll']> = async (after, call) => {
-    const known = parseHeadsCursor(after);
+    const known = parseHeadsCursor(after) ?? { heads: {}, moves: call.clock.now().getTime() };
+    const looks = await mapInTime(repositories, { ...POLL_LIMITS, call }, (repository) => readHeads(repository, call.signal));
     const events: ChangeEvent[] = [];
     const heads: Record<string, Heads> = {};
-    for (const repository of repositories) {
-      const before = known[repository.path];
-      const found = await readHeads(repository, call.signal);
-      if ('problem' in found) {
-        // Its cursor stays, so that what is pushed meanwhile is told once it can be read again.
+    for (const [index, repository] of repositories.entries()) {
+      const before = known.heads[repository.path];
+      const found = looks[index];
+      if (found !== undefined && 'problem' in found)
         logger.warn({ repository: repository.name, problem: found.problem }, 'Repository not readable');
-        if (before !== undefined) heads[repository.path] = before;
-        continue;
-      }
-      heads[repository.path] = found.heads;
+      // What cannot be read keeps its place, so that what is pushed meanwhile is reported once it can be read again.
+      const now = found !== undefined && 'heads' in found ? found.heads : before;
+      if (now !== undefined) heads[repository.path] = now;
       // A repository that was never looked at begins here: its past is no push.
-      if (before !== undefined) events.push(...changesBetween(repository, before, found.heads));
+      if (before !== undefined && now !== undefined)
+        events.push(...changesBetween(repository, { before, after: now, moves: known.moves + events.length }));
     }
-    return { events, cursor: writeHeadsCursor(heads) };
+    return { events, cursor: writeHeadsCursor({ heads, moves: known.moves + events.length }) };
   };
 
   return {

@@ -31,6 +31,7 @@ describe('the webhook of the local trigger', () => {
     ['a signature by another secret', delivery(push, {}, createSecret('x'.repeat(20))), [401, 'LOCAL_SIGNATURE_WRONG']],
     ['a wrong signature around a broken body', delivery('{', { 'x-pipit-signature-256': 'sha256=00' }), [401, 'LOCAL_SIGNATURE_WRONG']],
     ['no delivery id', without(delivery(push), 'x-pipit-delivery'), [400, 'LOCAL_DELIVERY_MISSING']],
+    ['a delivery id that is not the signed one', delivery({ ...push, delivery: randomUUID() }), [400, 'LOCAL_DELIVERY_WRONG']],
     ['a delivery id with a line break', delivery(push, { 'x-pipit-delivery': `${randomUUID()}\n` }), [400, 'LOCAL_DELIVERY_MISSING']],
     ['broken JSON', delivery('{"ref"'), [400, 'LOCAL_BODY_BROKEN']],
     ['an array', delivery([]), [400, 'LOCAL_BODY_BROKEN']],
@@ -50,7 +51,8 @@ describe('the webhook of the local trigger', () => {
         {
           type: 'change',
           event: {
-            key: '11111111-2222-3333-4444-555555555555',
+            key: expect.stringMatching(/^body:[0-9a-f]{64}$/),
+            delivery: '11111111-2222-3333-4444-555555555555',
             repository: { id: '/srv/git/web.git', name: 'acme/web', url: '/srv/git/web.git' },
             ref: 'refs/heads/main',
             sha: sha('2'),
@@ -76,6 +78,18 @@ describe('the webhook of the local trigger', () => {
     expect(refusal(await trigger.receive(delivery(push, { 'content-type': 'Application/JSON; charset=utf-8' })))).toBe('accepted');
     const only = openTrigger('/srv/git/web.git');
     expect(refusal(await only.receive(delivery(push, {}, createSecret('the secret before it'))))).toEqual([401, 'LOCAL_SIGNATURE_WRONG']);
+  });
+
+  it('knows a push by what is signed: sent again under another id it is the same, and a signed id makes it another', async () => {
+    const keyOf = async (request: HookRequest): Promise<unknown> => {
+      const received = await trigger.receive(request);
+      const [inbound] = 'refused' in received ? [] : received.accepted;
+      return inbound?.type === 'change' ? inbound.event.key : received;
+    };
+    const first = await keyOf(delivery(push));
+    expect(await keyOf(delivery(push, { 'x-pipit-delivery': randomUUID() }))).toBe(first);
+    const ids = [randomUUID(), randomUUID()];
+    expect(await Promise.all(ids.map((id) => keyOf(delivery({ ...push, delivery: id }, { 'x-pipit-delivery': id }))))).toEqual(ids);
   });
 
   it('answers a ping without an event', async () => {
@@ -105,7 +119,7 @@ describe('the poll of the local trigger', () => {
     await repository.push('main');
     expect((await poll(begin.cursor)).events).toEqual([
       {
-        key: `poll:acme/web:refs/heads/main:${first}:${last}`,
+        key: expect.stringMatching(new RegExp(`^poll:[0-9]+:acme/web:refs/heads/main:${last}$`)),
         repository: { id: repository.bare, name: 'acme/web', url: repository.bare },
         ref: 'refs/heads/main',
         sha: last,
@@ -134,6 +148,21 @@ describe('the poll of the local trigger', () => {
     expect((await poll(created.cursor)).events).toMatchObject([{ ref: 'refs/heads/release/2', sha: null, before: first }]);
   });
 
+  it('reports the same move at a later time under another key', async () => {
+    const { repository, first, poll } = await open();
+    const second = await repository.commit();
+    const keys: string[] = [];
+    let { cursor } = await poll();
+    for (const commit of [second, first, second, first]) {
+      await repository.push(`+${commit}:refs/heads/main`);
+      const found = await poll(cursor);
+      expect(found.events.map(({ sha: reported }) => reported)).toEqual([commit]);
+      keys.push(...found.events.map(({ key }) => key));
+      cursor = found.cursor;
+    }
+    expect(new Set(keys).size).toBe(4);
+  });
+
   it('keeps its place while a repository cannot be read', async () => {
     const { repository, poll } = await open();
     const begin = await poll();
@@ -149,7 +178,9 @@ describe('the poll of the local trigger', () => {
   it('begins anew at a cursor that it cannot read', async () => {
     const { poll } = await open();
     const begin = await poll();
-    expect(await poll('{"heads":7}')).toEqual(begin);
+    const again = await poll('{"heads":7}');
+    expect(again.events).toEqual([]);
+    expect(JSON.parse(again.cursor)).toMatchObject({ heads: JSON.parse(begin.cursor).heads });
   });
 
   it('reads a repository of another user', async ({ skip }) => {

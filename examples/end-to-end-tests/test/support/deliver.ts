@@ -22,7 +22,7 @@ export const sign = (body: string | Uint8Array, secret = WEBHOOK_SECRET): string
 
 /** What the hook of a repository sends. */
 export const hookRequest = ({ id = randomUUID(), ref = OTHER_REF, before = ZEROS, after }: Delivery) => {
-  const body = JSON.stringify({ repository: { name: APP }, ref, before, after });
+  const body = JSON.stringify({ repository: { name: APP }, ref, before, after, delivery: id });
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     'x-pipit-delivery': id,

@@ -18,8 +18,14 @@ export interface Commit {
 
 /** A push, as a trigger tells it. */
 export interface ChangeEvent {
-  /** The same on a redelivery: the provider's delivery id, else a hash of the body. At most 200 characters. */
+  /**
+   * The same when this push is reported again by the same sender, and another for each other push, also for the same move of the ref at a later time.
+   * It comes from what the sender signs: an id within the signed body, or a hash of it. An id beside it could be changed by anyone who
+   * has seen one delivery. At most 200 characters.
+   */
   readonly key: string;
+  /** The provider's own id of this delivery, for people who look for it there. Shown, never trusted. At most 200 characters. */
+  readonly delivery?: string;
   readonly repository: RepositoryRef;
   readonly ref: RefName;
   /** The ref's new commit; `null` when the ref was deleted. */

@@ -1,8 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '@pipit/core';
 import type { Hints } from '../hints.js';
 import { judgeEvent } from '../intake/handle-event.js';
 import { markNotice } from '../notices/mark-notice.js';
-import { sendNotices } from '../notices/send-notices.js';
+import { createNoticeSender } from '../notices/send-notices.js';
 import { abandonRollout } from '../operations/verify-rollout.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
@@ -10,6 +11,7 @@ import type { MovePoint, PipelineObserver } from '../ports/observer.js';
 import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
 import type { Records, RecordsTransaction } from '../ports/records.js';
 import type { RunId } from '../records/ids.js';
+import { pipelineOfRun } from '../records/pipeline-of-run.js';
 import type { OperationRow, RunRow } from '../records/rows.js';
 import { type Applied, applyMove } from './apply-move.js';
 import { decide, stageOf } from './decide.js';
@@ -58,11 +60,13 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const { records, engine, catalog, clock, logger, observer } = ports;
   const sweepMs = options.sweepMs ?? 1_000;
   const stopping = new AbortController();
+  // Everything that sleeps listens to it.
+  setMaxListeners(0, stopping.signal);
   const underWay = new Map<string, Promise<void>>();
   const askedAgain = new Set<string>();
-  const cleanUp = createJanitor(ports);
+  const janitor = createJanitor({ ...ports, stopping: stopping.signal });
+  const notices = createNoticeSender({ ...ports, stopping: stopping.signal });
   let loop: Promise<void> | undefined;
-  let telling: Promise<void> | undefined;
 
   const readQuarantine = () => records.get('settings', { name: 'quarantine' });
   const isQuarantined = async (): Promise<boolean> => (await readQuarantine()) !== undefined;
@@ -75,7 +79,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     const [quarantine, found] = await Promise.all([readQuarantine(), records.get('runs', { id: runId })]);
     if (quarantine !== undefined || found === undefined || found.state === 'ended') return;
     let last: Applied | undefined;
-    const isTold = (catalog.get(found.pipeline)?.notifiers.length ?? 0) > 0;
+    const isTold = (pipelineOfRun(catalog, found)?.notifiers.length ?? 0) > 0;
     // An operation that is to start is submitted next, which is durable and with it everything stored before; what nothing follows is durable by itself.
     const durable = () => (last?.operation === undefined ? 'at once' : 'soon');
     const store = async (transaction: RecordsTransaction) => {
@@ -125,15 +129,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     }
   };
 
-  /** Beside everything else: a chat that does not answer holds up no run and no sweep. */
-  const tellPeople = (): void => {
-    if (stopping.signal.aborted) return;
-    telling ??= sendNotices({ ...ports, stopping: stopping.signal })
-      .catch((error: unknown) => logger.warn({ error }, 'Notices not sent; the next sweep tries again'))
-      .finally(() => {
-        telling = undefined;
-      });
-  };
+  const tellPeople = (): void => serially('notices', notices.sweep);
 
   /** One at a time for a key; asked again meanwhile, once more after. */
   const serially = (key: string, work: () => Promise<unknown>): void => {
@@ -199,7 +195,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
       serially(`operation ${operation.id}`, () => reconcile(operation));
     for (const run of await records.list('runs', { where: { state: ['active', 'waiting'] } })) wakeRun(run.id);
     tellPeople();
-    await cleanUp();
+    await janitor.sweep();
   };
 
   return {
@@ -217,7 +213,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     stop: async () => {
       stopping.abort();
       await loop;
-      await Promise.all([...underWay.values(), telling, lanes.settle()]);
+      await Promise.all([...underWay.values(), lanes.settle(), janitor.settle(), notices.settle()]);
     },
   };
 };

@@ -1,6 +1,7 @@
 import type { PipelineCatalog } from '../ports/parts.js';
 import type { RecordsReader } from '../ports/records.js';
 import type { RunId } from '../records/ids.js';
+import { pipelineOfRun } from '../records/pipeline-of-run.js';
 import type { RunRow } from '../records/rows.js';
 import { lockNameOf, type RunView, stageOf } from './decide.js';
 
@@ -22,7 +23,7 @@ export const looksAtAll = (run: RunRow): boolean => (stageOf(run)?.kind ?? 'oper
 /** Reads all that a decision about a run, at the stage that it is at, looks at. */
 export const readView = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatalog, now: Date): Promise<RunView> => {
   const { app, role } = run;
-  const policies = catalog.get(run.pipeline)?.rings ?? [];
+  const policies = pipelineOfRun(catalog, run)?.rings ?? [];
   if (!looksAtAll(run)) {
     const operations = await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } });
     return { run, operations, lock: undefined, promotions: [], rings: [], rollouts: [], policies, newerRun: undefined, now };

@@ -1,16 +1,21 @@
-import { type Logger, type Notifier, recoveryOf } from '@pipit/core';
+import { type AppName, type Logger, type Notifier, recoveryOf } from '@pipit/core';
 import { backoffMs } from '../operations/backoff.js';
 import { definitionFor } from '../operations/expand-options.js';
 import { errorRecordOf } from '../operations/step-failed.js';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Effects, Part, PipelineCatalog } from '../ports/parts.js';
 import type { Records } from '../ports/records.js';
-import type { OperationId } from '../records/ids.js';
+import type { OperationId, RunId } from '../records/ids.js';
+import { pipelineOfRun } from '../records/pipeline-of-run.js';
 import type { NoticeRow, RunRow } from '../records/rows.js';
 import { noticeOf } from './notice-of.js';
 
-/** Runs told of by one pass, so that a pass stays short. */
-const MAX_A_PASS = 20;
+/** Runs whose notices are looked at by one pass, so that a pass stays short. */
+const MAX_A_PASS = 200;
+/** Runs of one app told of at once: an app whose notifier hangs leaves room for the others. */
+const MAX_OF_AN_APP = 5;
+/** While one process sends a notice, no other takes it; when that one is killed, the notice is due again after this. */
+const SENDING_MS = 3 * 60_000;
 const NOTIFY_DEADLINE_MS = 30_000;
 const RETRY = { firstMs: 2_000, longestMs: 10 * 60_000 } as const;
 /** Some three hours of trying. After that nobody wants to hear it any more. */
@@ -39,7 +44,7 @@ interface Outcome {
 
 /** Tells each notifier of the pipeline that does not know this version of the run yet. */
 const tellAll = async (ports: NoticePorts, row: NoticeRow, run: RunRow): Promise<Outcome> => {
-  const found = ports.catalog.get(run.pipeline);
+  const found = pipelineOfRun(ports.catalog, run);
   const handles = { ...row.handles };
   const told = { ...row.told };
   let error: string | null = null;
@@ -78,38 +83,83 @@ const tellAll = async (ports: NoticePorts, row: NoticeRow, run: RunRow): Promise
   return { handles, told, error, mayRetry };
 };
 
-const tell = async (ports: NoticePorts, row: NoticeRow): Promise<void> => {
+/** Takes a due notice for this process, durably; undefined when another has it. */
+const claim = (ports: NoticePorts, { runId }: NoticeRow): Promise<NoticeRow | undefined> =>
+  ports.records.transaction(async (transaction) => {
+    await transaction.lock(`notice:${runId}`);
+    const now = ports.clock.now().getTime();
+    const row = await transaction.get('notices', { runId });
+    if (row === undefined || row.dueAt === null || Date.parse(row.dueAt) > now) return undefined;
+    // Durable, and with it the run's move: nobody is told of what a power cut could take back.
+    await transaction.update('notices', { runId }, { dueAt: new Date(now + SENDING_MS).toISOString() });
+    return row;
+  });
+
+const tell = async (ports: NoticePorts, due: NoticeRow): Promise<void> => {
   const { records, clock, random } = ports;
+  const row = await claim(ports, due);
+  if (row === undefined) return;
   const run = await records.get('runs', { id: row.runId });
-  // What stores a move may not have reached the disk yet, and nobody is told of what a power cut could take back: this commit is behind it.
-  await records.transaction((transaction) => transaction.update('notices', { runId: row.runId }, { failures: row.failures }));
   const { handles, told, error, mayRetry } =
     run === undefined ? { handles: row.handles, told: row.told, error: null, mayRetry: false } : await tellAll(ports, row, run);
-  if (ports.stopping.aborted) return;
   await records.transaction(async (transaction) => {
     const current = await transaction.get('notices', { runId: row.runId });
     const failures = mayRetry ? row.failures + 1 : 0;
-    const again = clock.now().getTime() + backoffMs(failures, random, RETRY);
-    // The run moved on meanwhile: what it is now is told at the next pass.
-    const isNewer = current !== undefined && current.version !== row.version;
-    const dueAt = isNewer ? current.dueAt : mayRetry && failures <= MAX_FAILURES ? new Date(again).toISOString() : null;
+    const now = clock.now().getTime();
+    const again = now + backoffMs(failures, random, RETRY);
+    // The run moved on meanwhile, or pipit stops: what it is now is told at the next pass.
+    const isNewer = ports.stopping.aborted || (current !== undefined && current.version !== row.version);
+    const next = isNewer ? now : mayRetry && failures <= MAX_FAILURES ? again : undefined;
+    const dueAt = next === undefined ? null : new Date(next).toISOString();
     await transaction.update('notices', { runId: row.runId }, { handles, told, lastError: error, failures: isNewer ? 0 : failures, dueAt });
   });
 };
 
-/** Tells the notifiers of every run that changed since they were told. At least once; what it returned before is handed back, to update in place. */
-export const sendNotices = async (ports: NoticePorts): Promise<void> => {
-  const due = (): Promise<readonly NoticeRow[]> =>
-    ports.records.list('notices', {
-      atMost: { column: 'dueAt', value: ports.clock.now().toISOString() },
+export interface NoticeSender {
+  /** Starts to tell the notifiers of every run that changed since they were told. Waits for none of them. */
+  sweep(): Promise<void>;
+  /** Returns when no notice is being sent any more. */
+  settle(): Promise<void>;
+}
+
+/** Sends notices at least once; what a notifier returned before is handed back, to update in place. A notifier that hangs delays no other app's. */
+export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
+  const { records, clock, logger } = ports;
+  const sending = new Map<RunId, { readonly app: AppName; readonly work: Promise<void> }>();
+  let looking: Promise<void> | undefined;
+
+  const start = (row: NoticeRow, app: AppName): void => {
+    const work = tell(ports, row)
+      .catch((error: unknown) => logger.warn({ runId: row.runId, error }, 'Notice not sent; it is tried again'))
+      .finally(() => sending.delete(row.runId));
+    sending.set(row.runId, { app, work });
+  };
+
+  const look = async (): Promise<void> => {
+    const due = await records.list('notices', {
+      atMost: { column: 'dueAt', value: clock.now().toISOString() },
       orderBy: ['dueAt', 'ascending'],
       limit: MAX_A_PASS,
     });
-  if ((await due()).length === 0) return;
-  await ports.records.exclusively('notices', async () => {
-    for (const row of await due()) {
-      if (ports.stopping.aborted) return;
-      await tell(ports, row);
+    const free = due.filter((row) => !sending.has(row.runId));
+    if (free.length === 0) return;
+    const runs = new Map((await records.list('runs', { where: { id: free.map((row) => row.runId) } })).map((run) => [run.id, run.app]));
+    for (const row of free) {
+      const app = runs.get(row.runId);
+      if (app === undefined || ports.stopping.aborted || sending.has(row.runId)) continue;
+      if ([...sending.values()].filter((each) => each.app === app).length < MAX_OF_AN_APP) start(row, app);
     }
-  });
+  };
+
+  return {
+    sweep: () => {
+      looking ??= look().finally(() => {
+        looking = undefined;
+      });
+      return looking;
+    },
+    settle: async () => {
+      await Promise.all([...sending.values()].map((each) => each.work));
+    },
+  };
 };

@@ -66,9 +66,20 @@ export interface ChangeToMatch {
   readonly author: string | undefined;
 }
 
+/** What an app was bound to, or a run was started by, when that happened. */
+export interface PipelineBinding {
+  readonly pipeline: string;
+  readonly repositoryName: string;
+  readonly ref: RefName;
+}
+
 /** Today's config. */
 export interface PipelineCatalog {
-  get(name: string): PipelineDefinition | undefined;
+  /**
+   * The pipeline of that name. Where the config has none of that name any more, it was renamed or replaced: then the pipeline that takes the
+   * repository and ref now. Undefined when there is none either.
+   */
+  of(binding: PipelineBinding): PipelineDefinition | undefined;
   /** Whether the pipeline of that name is the one that takes this ref of the repository, its `paths` and `when` aside. */
   takes(pipeline: string, repositoryName: string, ref: RefName): boolean;
   /** The pipeline whose repositories, trigger and rule let this change in; else why none does. */

@@ -164,7 +164,7 @@ export class World {
     const definition = this.#definition(life);
     const today = (): PipelineDefinition => ({ ...definition, name: this.pipelineName, rings: this.rings });
     return {
-      get: (name) => (name === this.pipelineName && this.pipelineExists ? today() : undefined),
+      of: ({ ref }) => (this.pipelineExists && this.takesRef(ref) ? today() : undefined),
       takes: (name, _repositoryName, ref) => name === this.pipelineName && this.pipelineExists && this.takesRef(ref),
       match: async ({ repository, ref }) =>
         repository.name.split('/').length === 2 && this.takesRef(ref)

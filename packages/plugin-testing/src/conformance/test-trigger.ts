@@ -62,6 +62,9 @@ const expectRefused = (received: Received, what: string): void => {
   expect([400, 401, 403, 404, 413, 415], `the status for ${what}`).toContain(received.status);
 };
 
+/** A digit or letter beside the last one, so that an id stays an id. */
+const changeLastCharacter = (text: string): string => `${text.slice(0, -1)}${text.endsWith('0') ? '1' : '0'}`;
+
 const changeOneByte = (request: HookRequest): HookRequest => {
   const body = Uint8Array.from(request.body);
   const middle = Math.floor(body.length / 2);
@@ -100,6 +103,16 @@ export const triggerChecks = (): readonly Check<TriggerHarness>[] => {
     check('gives a redelivery the same key, in a fresh instance too', async (world) => {
       const { good } = hookOf(world);
       expect(changesOf(await receive(world, good))).toEqual(changesOf(await receive(world, good)));
+    }),
+    check('gives a signed body one key, whatever is changed beside it', async (world) => {
+      const { good, signed = true } = hookOf(world);
+      if (!signed) notApplicable('its requests are not signed');
+      const [expected] = changesOf(await receive(world, good));
+      for (const [name, value] of Object.entries(good.headers)) {
+        const received = await receive(world, { ...good, headers: { ...good.headers, [name]: changeLastCharacter(value) } });
+        const changes = 'refused' in received ? [] : changesOf(received);
+        for (const event of changes) expect(event.key, `the key with another ${name}`).toBe(expected?.key);
+      }
     }),
     check('refuses each bad request with a code, a status and a sentence', async (world) => {
       const { bad } = hookOf(world);

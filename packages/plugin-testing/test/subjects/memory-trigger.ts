@@ -17,6 +17,7 @@ export type TriggerFault =
   | 'has no way to tell'
   | 'tells nothing of a push'
   | 'makes a key each time'
+  | 'takes an unsigned id for the key'
   | 'says nothing of a refusal'
   | 'believes the body'
   | 'reads a file to verify'
@@ -30,10 +31,16 @@ let deliveries = 0;
 
 const sign = (body: Uint8Array): string => createHmac('sha256', SECRET).update(body).digest('hex');
 
-const eventOf = (body: Uint8Array, fault: TriggerFault | undefined): ChangeEvent => {
+const eventOf = ({ body, headers }: HookRequest, fault: TriggerFault | undefined): ChangeEvent => {
   deliveries += 1;
   const { ref, sha } = JSON.parse(Buffer.from(body).toString()) as { ref: string; sha: string }; // signed by the test itself
-  const key = fault === 'makes a key each time' ? String(deliveries) : createHash('sha256').update(body).digest('hex');
+  const signed = createHash('sha256').update(body).digest('hex');
+  const key =
+    fault === 'makes a key each time'
+      ? String(deliveries)
+      : fault === 'takes an unsigned id for the key'
+        ? (headers['x-id'] ?? '')
+        : signed;
   return { key, repository: COMMIT.repository, ref: parseRefName(ref), sha: parseCommitSha(sha) };
 };
 
@@ -49,7 +56,7 @@ const receive = async (request: HookRequest, fault: TriggerFault | undefined): P
     };
   if (fault !== 'believes the body' && !(given.length === right.length && timingSafeEqual(given, right)))
     return { refused: 'The signature is wrong', code: 'MEMORY_SIGNATURE_WRONG', status: 401 };
-  return { accepted: fault === 'tells nothing of a push' ? [] : [{ type: 'change', event: eventOf(request.body, fault) }] };
+  return { accepted: fault === 'tells nothing of a push' ? [] : [{ type: 'change', event: eventOf(request, fault) }] };
 };
 
 /** A trigger whose provider is a list in memory. */
@@ -71,7 +78,13 @@ export const memoryTriggerHarness = (fault?: TriggerFault): TriggerHarness => ({
       fault === 'prints its password' ? Object.assign(() => {}, { reveal: () => 'p4ss', toJSON: () => 'p4ss' }) : createSecret('p4ss');
     const trigger: Trigger = fault === 'has no way to tell' ? {} : { poll, access: async () => ({ username: 'git', password }) };
     const body = Buffer.from(JSON.stringify({ ref: 'refs/heads/main', sha: COMMIT.sha }));
-    const good: HookRequest = { method: 'POST', query: {}, headers: { 'x-signature': sign(body) }, body, remoteAddress: '127.0.0.1' };
+    const good: HookRequest = {
+      method: 'POST',
+      query: {},
+      headers: { 'x-signature': sign(body), 'x-id': '17' },
+      body,
+      remoteAddress: '127.0.0.1',
+    };
     return {
       repository: { id: COMMIT.repository.id, name: COMMIT.repository.name },
       hook: {

@@ -57,12 +57,18 @@ export const createCatalog = (config: Config, instances: Instances, sources: Pic
     definitions.set(pipeline.name, defineFrom(pipeline, instances));
     rules.set(pipeline.name, compileRule(pipeline.trigger));
   }
+  const takes = (pipeline: PipelineConfig, repositoryName: string, ref: string): boolean =>
+    matchPipeline(config, repositoryName, pipeline.trigger.use) === pipeline && takesRef(pipeline.trigger, ref);
   return {
-    get: (name) => definitions.get(name),
+    of: ({ pipeline, repositoryName, ref }) => {
+      const named = definitions.get(pipeline);
+      if (named !== undefined) return named;
+      const now = Object.values(config.pipelines).find((each) => takes(each, repositoryName, ref));
+      return now && definitions.get(now.name);
+    },
     takes: (name, repositoryName, ref) => {
       const pipeline = Object.values(config.pipelines).find((each) => each.name === name);
-      if (pipeline === undefined) return false;
-      return matchPipeline(config, repositoryName, pipeline.trigger.use) === pipeline && takesRef(pipeline.trigger, ref);
+      return pipeline !== undefined && takes(pipeline, repositoryName, ref);
     },
     match: async (change, signal) => {
       const { instance, repository, ref, sha, before, author } = change;

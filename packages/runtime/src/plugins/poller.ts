@@ -38,19 +38,19 @@ export const createPoller = (ports: {
     });
   };
 
-  const run = async (): Promise<void> => {
+  const run = async (name: string): Promise<void> => {
     while (!stopping.signal.aborted) {
-      for (const name of instances.names)
-        await pollOne(name).catch((error: unknown) => {
-          if (!stopping.signal.aborted) logger.warn({ instance: name, error }, 'Poll failed; the next one tries again');
-        });
+      await pollOne(name).catch((error: unknown) => {
+        if (!stopping.signal.aborted) logger.warn({ instance: name, error }, 'Poll failed; the next one tries again');
+      });
       await systemClock.sleep(POLL_MS, stopping.signal);
     }
   };
 
   return {
     start: () => {
-      loop ??= run();
+      // Each by itself: a trigger that does not answer keeps no other from being polled.
+      loop ??= Promise.all(instances.names.map(run));
     },
     stop: async () => {
       stopping.abort();

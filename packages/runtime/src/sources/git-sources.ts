@@ -44,6 +44,8 @@ export interface GitSources extends Sources {
 const isMirror = (name: string): boolean => /^[0-9a-f]+\.git$/.test(name);
 /** A tool that a killed process left running may still write there. */
 const REMOVE_RETRIES = 5;
+/** A repository that answers does so in a second or two. */
+const READ_HEAD_TIMEOUT_MS = 60_000;
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -174,7 +176,12 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
     readHead: async (repository, ref, signal) => {
       const credentials = await credentialsFor(repository, signal);
       const tagged = `${ref}^{}`;
-      const listed = await runGit(['ls-remote', '--', repository.url, ref, tagged], { home: folder, signal, credentials });
+      const listed = await runGit(['ls-remote', '--', repository.url, ref, tagged], {
+        home: folder,
+        signal,
+        credentials,
+        timeoutMs: READ_HEAD_TIMEOUT_MS,
+      });
       const shaOf = (name: string): CommitSha | undefined => {
         const line = listed.split('\n').find((each) => each.endsWith(`\t${name}`));
         return line === undefined ? undefined : parseCommitSha(line.slice(0, line.indexOf('\t')));

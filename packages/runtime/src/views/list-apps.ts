@@ -43,7 +43,7 @@ export const listApps = async ({ records, catalog }: Pick<ViewPorts, 'records' |
     const runs = await records.list('runs', { where: { app: app.app }, orderBy: ['number', 'descending'] });
     const latestRun = runs[0] ?? null;
     const role = latestRun?.role ?? 'app';
-    const policies = catalog.get(app.pipeline)?.rings ?? latestRun?.rings ?? [];
+    const policies = catalog.of(app)?.rings ?? latestRun?.rings ?? [];
     const standing = {
       policies,
       rings: await records.list('rings', { where: { app: app.app } }),

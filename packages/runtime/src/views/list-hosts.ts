@@ -14,7 +14,7 @@ export const listHosts = async (
 ): Promise<readonly HostView[]> => {
   const { records, catalog } = ports;
   const row = await records.get('apps', { app: query.app as AppName }); // a name that nobody has finds nothing
-  const found = row && catalog.get(row.pipeline);
+  const found = row && catalog.of(row);
   if (row === undefined || found === undefined)
     throw unknown({ code: 'APP_UNKNOWN', message: `No app ${query.app} is known`, hint: 'See `pipit apps`.' });
   const definition = definitionFor(found, row.app);

@@ -99,6 +99,7 @@ const changeEvent: z.ZodType<ChangeEvent> = z.object({
   sha: branded<Commit['sha']>().nullable(),
   before: branded<Commit['sha']>().exactOptional(),
   author: z.string().exactOptional(),
+  delivery: z.string().exactOptional(),
 });
 
 export const inbound: z.ZodType<Inbound> = named(
