@@ -6,6 +6,8 @@ export const EXIT = {
   rolledBack: 3,
   waiting: 4,
   interrupted: 130,
+  /** What a shell makes of an end by SIGKILL. */
+  killed: 137,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

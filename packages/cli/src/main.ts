@@ -12,4 +12,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(0);
 });
 
-process.exitCode = await runCli(process.argv.slice(2), createNodeWorld());
+// What a command waits for may hold no event loop (a database that is not our child, a timer that is not to hold up an end). Node would then
+// end with 13 ("unsettled top-level await") in the middle of it.
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const alive = setInterval(() => undefined, MAX_TIMER_MS);
+process.exitCode = await runCli(process.argv.slice(2), createNodeWorld()).finally(() => clearInterval(alive));

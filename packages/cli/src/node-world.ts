@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import type { WriteStream } from 'node:tty';
+import { createLogger, renderLogLine } from './logger.js';
 import { nodeBackend } from './node-backend.js';
+import { startSignalWatchdog } from './signal-watchdog.js';
 import type { Environment, Terminal, World } from './world.js';
 
 /** What a pipe is taken to be. */
@@ -66,7 +68,16 @@ export const createNodeWorld = (): World => {
     onSignal: (listener) => {
       process.on('SIGINT', listener);
       process.on('SIGTERM', listener);
+      const { isTTY: isTerminal = false } = process.stderr;
+      const writeLog = (line: string) => void process.stderr.write(isTerminal ? renderLogLine(line) : line);
+      const logger = createLogger({ level: 'warn', write: writeLog, now: () => new Date() });
+      const stopWatchdog = startSignalWatchdog({
+        isTerminal,
+        onUnavailable: (reason) =>
+          logger.warn({ reason }, 'No thread watches for signals: should the event loop be blocked, only SIGKILL ends pipit'),
+      });
       return () => {
+        stopWatchdog();
         process.off('SIGINT', listener);
         process.off('SIGTERM', listener);
       };

@@ -163,6 +163,20 @@ describe('startEmbeddedPostgres', () => {
     expect(await isAlive(adopted.pid)).toBe(false);
   });
 
+  it('waits for the end of an adopted database where nothing else holds the event loop', async () => {
+    const dataFolder = await freshData();
+    endOrphanAfterTest(dataFolder);
+    const parent = runProgram(program.path, ['postgres', dataFolder]);
+    const { pid } = await parent.next<{ pid: number }>('started');
+    await parent.killHard();
+    const next = runProgram(program.path, ['postgres', dataFolder]);
+    expect(await next.next('started')).toMatchObject({ pid, adopted: true });
+    next.child.stdin?.end();
+    await next.next('stopped');
+    expect(await next.ended).toBe(0);
+    expect(await isAlive(pid)).toBe(false);
+  });
+
   it('stops a database of a killed parent that does not answer, and starts its own', async () => {
     const dataFolder = await freshData();
     endOrphanAfterTest(dataFolder);

