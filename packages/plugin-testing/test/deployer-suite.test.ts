@@ -29,6 +29,7 @@ describe('the suite for deployer', () => {
       'asks no health': 'observes the health that the request asks for',
       'takes an older sequence': 'refuses an older sequence on every host, and leaves what is installed',
       'checks no digest': "refuses bytes without the release's digest, and leaves what is installed",
+      'stops at what a neighbour left': "installs, also again, beside another app's package that was left half-way",
       'stops at a dead host': 'installs on the others when one host cannot be reached, and says which',
     },
   });

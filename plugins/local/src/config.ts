@@ -56,6 +56,9 @@ export const config = z.strictObject({
       'Where hosts reach the folder `apt` of this instance, which a web server serves. Default: a file: address, for hosts on this machine.',
     ),
   parallel: z.int().min(1).max(256).default(8).describe('How many hosts are installed at the same time.'),
+  installLimit: duration()
+    .prefault('10m')
+    .describe('How long an install on a host may take; what is still at work then is ended, with all its processes.'),
 });
 
 export type LocalConfig = z.output<typeof config>;

@@ -52,7 +52,13 @@ export const plugin = definePlugin({
       ...(settings.url === undefined ? {} : { url: settings.url }),
     });
     const discovery = createLocalDiscovery<NoOptions>({ inventory: settings.inventory, folder });
-    const deployer = createLocalDeployer<NoOptions>({ folder, sandbox, logger, parallel: settings.parallel });
+    const deployer = createLocalDeployer<NoOptions>({
+      folder,
+      sandbox,
+      logger,
+      parallel: settings.parallel,
+      installLimitMs: settings.installLimit,
+    });
     return {
       trigger,
       ci: createLocalCi<NoOptions>({

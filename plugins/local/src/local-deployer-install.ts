@@ -47,6 +47,7 @@ export interface HostTask {
   readonly sandbox: Sandbox;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  readonly installLimitMs?: number;
   readonly lockWaitSeconds?: number;
 }
 
@@ -85,6 +86,7 @@ const installOf = (task: HostTask, artifact: Artifact, root: string): HostInstal
   artifact,
   source: task.source,
   root,
+  ...(task.installLimitMs === undefined ? {} : { limitSeconds: Math.ceil(task.installLimitMs / 1000) }),
   ...(task.lockWaitSeconds === undefined ? {} : { lockWaitSeconds: task.lockWaitSeconds }),
   ...('size' in artifact.content ? { size: artifact.content.size } : {}),
 });

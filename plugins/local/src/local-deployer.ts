@@ -33,7 +33,9 @@ export interface LocalDeployerOptions {
   readonly logger: Logger;
   /** Config field `parallel`: installs at the same time. Default 8. */
   readonly parallel?: number;
-  /** How long another install on a host is waited for. Default: 60 seconds. */
+  /** Config field `installLimit`. Default: 10 minutes. */
+  readonly installLimitMs?: number;
+  /** How long another install on a host is waited for. Default: what an install may take, and a minute. */
   readonly lockWaitSeconds?: number;
 }
 
@@ -55,7 +57,7 @@ const KEPT_TASKS = 100;
 export const createLocalDeployer = <Options>(
   options: LocalDeployerOptions,
 ): Deployer<Options> & { checkHealth(call: Call): Promise<readonly HealthFinding[]> } => {
-  const { folder, sandbox, logger, parallel = 8, lockWaitSeconds } = options;
+  const { folder, sandbox, logger, parallel = 8, installLimitMs, lockWaitSeconds } = options;
   const tasks = join(folder, 'tasks');
   const taskFolder = (handle: string): string => join(tasks, handle);
   /** Holds the key; a batch without it was never begun. */
@@ -78,6 +80,7 @@ export const createLocalDeployer = <Options>(
         sandbox,
         clock: op.clock,
         signal: op.signal,
+        ...(installLimitMs === undefined ? {} : { installLimitMs }),
         ...(lockWaitSeconds === undefined ? {} : { lockWaitSeconds }),
       });
       // First all are only looked at, which also counts the installs under way; then as many are started as the limit leaves.

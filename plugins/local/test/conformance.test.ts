@@ -268,7 +268,7 @@ let depot: string;
 let repository: ReturnType<typeof createAptRepository<Options>>;
 let sandbox: Sandbox;
 let shelf: Readonly<
-  Record<'good' | 'bad' | 'older' | 'tampered', { readonly artifact: Artifact; readonly sources: readonly InstallSource[] }>
+  Record<'good' | 'bad' | 'older' | 'tampered' | 'neighbour', { readonly artifact: Artifact; readonly sources: readonly InstallSource[] }>
 >;
 
 const putOnShelf = async (name: string, artifact: Artifact, claimed = artifact) => {
@@ -287,6 +287,7 @@ beforeAll(async () => {
     good: await putOnShelf('good', await serviceDeb('1.0')),
     bad: await putOnShelf('bad', await serviceDeb('1.1', '/bin/sh -c "echo cannot connect; exit 1"')),
     older: await putOnShelf('older', await serviceDeb('0.9')),
+    neighbour: await putOnShelf('neighbour', await buildDeb({ name: 'api', version: '1.0', postInstall: '#!/bin/sh\nexit 1\n' })),
     tampered: await putOnShelf('tampered', await serviceDeb('2.0'), promised),
   };
 });
@@ -333,6 +334,7 @@ testDeployer<Options>('plugin-local', {
       bad: requestOf('bad', 6, 500),
       older: requestOf('older', 3),
       tampered: requestOf('tampered', 7),
+      neighbour: { ...requestOf('neighbour', 1), ring: ringOf('canary', 'api'), services: [] },
       unreachableHost,
       forgottenHandle: 'f'.repeat(32),
       createOp: async ({ request: _request, ...given }) =>

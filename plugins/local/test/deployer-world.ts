@@ -41,10 +41,11 @@ export const openDeployer = async ({
   const rollOut = async (artifact: Artifact, request: Partial<Request> & Pick<Request, 'hosts'>): Promise<readonly HostReport[]> => {
     sequence += 1;
     const key = `rollout-${sequence}:install:1`;
+    const { ring = canary } = request;
     await repository.publish({ artifacts: [artifact], options: {} }, callFor(key));
-    await repository.offer({ ring: canary, artifacts: [artifact], options: {} }, callFor(key));
-    const sources = await repository.installSources({ ring: canary, options: {} }, callFor(key));
-    const whole: Request = { ring: canary, sequence, services: [], release: releaseOf(artifact), sources, options: {}, ...request };
+    await repository.offer({ ring, artifacts: [artifact], options: {} }, callFor(key));
+    const sources = await repository.installSources({ ring, options: {} }, callFor(key));
+    const whole: Request = { ring, sequence, services: [], release: releaseOf(artifact), sources, options: {}, ...request };
     const handle = await deployer.start(whole, callFor(key));
     return until(
       `the end of ${key}`,

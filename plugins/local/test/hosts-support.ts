@@ -103,6 +103,8 @@ export interface DebRequest {
   readonly version: string;
   readonly postInstall?: string;
   readonly depends?: string;
+  /** More lines of the control file. */
+  readonly fields?: readonly string[];
   /** Absolute path in the package -> text; executable when it begins with `#!`. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -121,6 +123,7 @@ export const buildDebBytes = async (request: DebRequest): Promise<Buffer> => {
       'Description: test',
     ];
     if (request.depends !== undefined) fields.push(`Depends: ${request.depends}`);
+    fields.push(...(request.fields ?? []));
     await writeFile(join(root, 'DEBIAN/control'), `${fields.join('\n')}\n`);
     if (request.postInstall !== undefined) await writeFile(join(root, 'DEBIAN/postinst'), request.postInstall, { mode: 0o755 });
     const content = request.files ?? { [`/opt/${name}/version`]: `${version}\n` };

@@ -15,7 +15,7 @@ const ASK_AGAIN_MS = 1_000;
 
 export interface AdvanceContext {
   readonly client: SshClient;
-  readonly config: Pick<SshConfig, 'tries' | 'connectTimeout' | 'cutOffAfter'>;
+  readonly config: Pick<SshConfig, 'tries' | 'connectTimeout' | 'cutOffAfter' | 'installLimit'>;
   readonly request: RolloutRequest<unknown>;
   readonly key: string;
   /** When the batch began. */
@@ -40,13 +40,14 @@ const letterOf = (code: string): GivenUp | undefined => {
 
 const givenUp = (host: Host, mark: GivenUp): HostStep => ({ mark, report: givenUpReport(host, mark) });
 
-const installOf = ({ request, key, op }: AdvanceContext, host: Host, { artifact, source }: Choice): HostInstall => ({
+const installOf = ({ config, request, key, op }: AdvanceContext, host: Host, { artifact, source }: Choice): HostInstall => ({
   app: request.ring.app,
   key,
   sequence: request.sequence,
   artifact,
   source,
   restart: request.services,
+  limitSeconds: Math.ceil(config.installLimit / 1000),
   now: op.clock.now(),
   ...('size' in artifact.content ? { size: artifact.content.size } : {}),
   ...(request.check === undefined ? {} : { check: { check: request.check, address: host.address } }),

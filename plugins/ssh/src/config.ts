@@ -73,6 +73,9 @@ export const config = z.strictObject({
     .prefault({})
     .describe('Limits of what is open at once.'),
   parallel: z.int().min(1).max(256).default(32).describe('How many hosts the deployer speaks with at the same time.'),
+  installLimit: duration()
+    .prefault('10m')
+    .describe('How long an install on a host may take; what is still at work then is ended, with all its processes.'),
   cutOffAfter: duration()
     .prefault('10m')
     .describe('How long a host that was cut off during an install is asked again, before it is reported as not reachable.'),

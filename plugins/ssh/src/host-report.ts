@@ -101,11 +101,11 @@ export const observedReport = (host: Host, look: HostLook): HostReport => {
   const isBusy = look.busy.length > 0;
   const whole = look.packages.filter(({ status }) => status === 'installed' || status.startsWith('triggers-'));
   const half = isBusy ? undefined : look.packages.find((each) => !whole.includes(each));
-  const foreign = isBusy ? [] : look.broken.filter((name) => !look.packages.some((each) => each.name === name));
+  const foreign = isBusy ? [] : look.broken.filter((broken) => !look.packages.some((each) => broken.startsWith(`${each.name} `)));
   const notes = [
     ...look.packages.filter(({ isHeld }) => isHeld).map(({ name }) => `${name} is on hold on this host: no rollout changes it`),
     ...(foreign.length > 0
-      ? [`The package manager was interrupted on this host, unfinished: ${foreign.join(', ')}. No rollout changes it`]
+      ? [`The package manager has left packages half-way on this host that are not pipit's: ${foreign.join(', ')}. No rollout changes it`]
       : []),
   ];
   const error =

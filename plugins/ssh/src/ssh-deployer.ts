@@ -28,7 +28,7 @@ const REMEMBERED_BATCHES = 100;
 
 export interface SshDeployerOptions {
   readonly client: SshClient;
-  readonly config: Pick<SshConfig, 'tries' | 'connectTimeout' | 'cutOffAfter' | 'parallel'>;
+  readonly config: Pick<SshConfig, 'tries' | 'connectTimeout' | 'cutOffAfter' | 'installLimit' | 'parallel'>;
 }
 
 /**

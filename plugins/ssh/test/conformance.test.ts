@@ -1,11 +1,21 @@
 /** That this plugin keeps the published promises, on the real tools: OpenSSH, apt, dpkg, systemd. */
-import { type InstallSource, parseHostAddress } from '@pipit/core';
+import { type InstallSource, parseAppName, parseHostAddress } from '@pipit/core';
 import { testDeployer, testPlugin } from '@pipit/plugin-testing';
 import { labUnavailable } from 'pipit-lab';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { plugin } from '../src/index.js';
 import type { BuiltDeb } from './apt-shelf.js';
-import { FIRST_LAB_MS, type LabWorld, type NoOptions, openLabWorld, opFor, type Request, servedWith, serviceFiles } from './lab-world.js';
+import {
+  canary,
+  FIRST_LAB_MS,
+  type LabWorld,
+  type NoOptions,
+  openLabWorld,
+  opFor,
+  type Request,
+  servedWith,
+  serviceFiles,
+} from './lab-world.js';
 
 const privateKey = `-----BEGIN OPENSSH PRIVATE KEY-----\nnot a real one\n-----END OPENSSH PRIVATE KEY-----\n`;
 
@@ -36,7 +46,9 @@ const unavailable = await labUnavailable();
 
 /** One lab for all worlds of the deployer; each begins with clean hosts. */
 let world: LabWorld;
-let shelf: Readonly<Record<'good' | 'bad' | 'older' | 'tampered', { readonly deb: BuiltDeb; readonly source: InstallSource }>>;
+let shelf: Readonly<
+  Record<'good' | 'bad' | 'older' | 'tampered' | 'neighbour', { readonly deb: BuiltDeb; readonly source: InstallSource }>
+>;
 
 const putOnShelf = async (suite: string, deb: BuiltDeb, claimed = deb) => ({ deb: claimed, source: await world.shelf.put(suite, [deb]) });
 
@@ -48,6 +60,7 @@ beforeAll(async () => {
     good: await putOnShelf('good', await serviceDeb('1.0')),
     bad: await putOnShelf('bad', await serviceDeb('1.1', '/bin/sh -c "echo cannot connect; exit 1"')),
     older: await putOnShelf('older', await serviceDeb('0.9')),
+    neighbour: await putOnShelf('neighbour', await world.shelf.build({ name: 'api', version: '1.0', postInstall: '#!/bin/sh\nexit 1\n' })),
     tampered: await putOnShelf(
       'tampered',
       await serviceDeb('2.0'),
@@ -79,6 +92,7 @@ describe.skipIf(unavailable !== undefined)(
             bad: requestOf('bad', 6, 1_000),
             older: requestOf('older', 3),
             tampered: requestOf('tampered', 7),
+            neighbour: { ...requestOf('neighbour', 1), ring: { ...canary, app: parseAppName('api') }, services: [] },
             // Nobody has this address.
             unreachableHost: {
               ...world.host('web1'),

@@ -115,10 +115,10 @@ export const untilEnded = (
 
 const CLEAN = `
 systemctl stop web >/dev/null 2>&1
-dpkg --configure -a >/dev/null 2>&1
 echo 'web install' | dpkg --set-selections
-dpkg --purge --force-all web >/dev/null 2>&1
-rm -rf /var/lib/pipit /etc/apt/sources.list.d/pipit-* /etc/apt/preferences.d/pipit-* /etc/apt/keyrings/pipit-* /opt/web
+dpkg --purge --force-all web api >/dev/null 2>&1
+dpkg --configure -a >/dev/null 2>&1
+rm -rf /var/lib/pipit /etc/apt/sources.list.d/pipit-* /etc/apt/preferences.d/pipit-* /etc/apt/keyrings/pipit-* /opt/web /opt/api
 systemctl daemon-reload; systemctl reset-failed >/dev/null 2>&1
 exit 0
 `;

@@ -33,8 +33,13 @@ look_at_deb() {
   for package in $PIPIT_PACKAGES; do
     dpkg-query -W -f='package $''{Package} $''{db:Status-Want} $''{db:Status-Status} $''{Version}\n' "$package" 2>/dev/null
   done
-  if [ "$(ls -A /var/lib/dpkg/updates 2>/dev/null | grep -c '^[0-9]*$')" -gt 0 ]; then tell 'broken dpkg'; fi
-  dpkg-query -W -f='$''{db:Status-Status} broken $''{Package}\n' 2>/dev/null | sed -n 's/^\(half-installed\|unpacked\|half-configured\) broken/broken/p'
+  # What is pipit's stops no install of pipit's: see is_of_pipit in the host script.
+  dpkg-query -W -f='$''{Package}|$''{db:Status-Status}|$''{X-Pipit-Commit}\n' 2>/dev/null |
+    awk -F'|' '$2 ~ /^(half-installed|unpacked|half-configured)$/ { print $1, $2, $3 }' |
+    while read -r name status mark; do
+      [ -z "$mark" ] && [ ! -e "$root/$name/intent.json" ] && [ ! -e "$root/$name/receipt.json" ] || continue
+      cat "$root"/*/touched 2>/dev/null | grep -qxF -- "$name" || tell "broken $name ($status)"
+    done
   # fcntl locks, which flock does not see.
   for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock; do
     inode=$(stat -c %i "$lock" 2>/dev/null) && grep -q ":$inode " /proc/locks 2>/dev/null && tell 'busy dpkg'

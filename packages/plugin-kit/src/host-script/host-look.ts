@@ -9,7 +9,7 @@ export interface HostLook {
     | { readonly state: 'ended'; readonly tries: number; readonly outcome: HostOutcome };
   /** What the package manager says of each package that is there. */
   readonly packages: readonly HostPackage[];
-  /** Packages that the package manager has left half-way; `dpkg` for its own journal. */
+  /** Packages that the package manager has left half-way and that are not pipit's, each with its state. */
   readonly broken: readonly string[];
   /** Who is at work on the host: an install of pipit's, or its package manager. */
   readonly busy: readonly string[];

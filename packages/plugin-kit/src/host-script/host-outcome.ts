@@ -37,7 +37,7 @@ const FAILURES: readonly { readonly code: string; readonly hint: string }[] = [
   { code: 'HOST_PACKAGE_HELD', hint: 'Somebody put the package on hold on purpose: ask, then `apt-mark unhold` it on the host.' },
   {
     code: 'HOST_PACKAGE_MANAGER_INTERRUPTED',
-    hint: 'Look at `dpkg --audit` on the host, then run `dpkg --configure -a` there, and retry.',
+    hint: 'Pipit does not finish what it did not begin: look at `dpkg --audit` on the host, run `dpkg --configure -a` there, then retry.',
   },
   { code: 'HOST_DISK_FULL', hint: 'Free some space on the host (`apt-get clean` is a beginning), then retry.' },
   {
@@ -56,6 +56,18 @@ const FAILURES: readonly { readonly code: string; readonly hint: string }[] = [
   {
     code: 'HOST_INSTALL_FAILED',
     hint: "The log's end says which step failed; most often it is the package's post-install script or a dependency that no source has.",
+  },
+  {
+    code: 'HOST_INSTALL_TIMED_OUT',
+    hint: 'Look at what it did last in the log; most often the post-install script waits for something. Correct it, or raise `installLimit` of the deployer.',
+  },
+  {
+    code: 'HOST_PACKAGE_DISPLACES',
+    hint: "Correct `depends` in the repository's pipit.yaml: an app may bring in other packages, and never takes away what the host has.",
+  },
+  {
+    code: 'HOST_PACKAGE_MISNAMED',
+    hint: 'This is a fault of the packager: the package has to bear the name of the app and the version that pipit gave.',
   },
   { code: 'HOST_SERVICE_NOT_RESTARTED', hint: 'Look at `systemctl status` and `journalctl -u` of the service on the host.' },
 ];

@@ -12,49 +12,95 @@ export APT_CONFIG="$work/apt.conf"
 
 apt() {
   if [ -n "$root" ]; then
-    $as_root apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" -o Dir::Bin::methods=/usr/lib/apt/methods \
+    limited $as_root apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" -o Dir::Bin::methods=/usr/lib/apt/methods \
       -o Dir::Bin::dpkg=/usr/bin/dpkg -o Dir::Bin::apt-key=/usr/bin/apt-key -o DPkg::Options::=--root="$root" \
       -o DPkg::Options::=--force-not-root -o DPkg::Options::=--force-script-chrootless -o APT::Sandbox::User=root \
-      -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@" 9>&-
+      -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@"
   else
-    apt-get -q -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@" 9>&-
+    limited apt-get -q -o DPkg::Lock::Timeout=30 -o Dpkg::Use-Pty=0 "$@"
   fi
 }
 
+# Exactly what it is told: nothing is overwritten or removed that belongs to another package, whatever the host's dpkg.cfg allows.
 run_dpkg() {
+  set -- --force-confold --force-confdef --force-downgrade --no-force-overwrite --no-force-depends --no-force-remove-essential "$@"
   if [ -n "$root" ]; then
-    $as_root dpkg --root="$root" --force-not-root --force-script-chrootless --force-confold --force-confdef "$@" 9>&-
+    limited $as_root dpkg --root="$root" --force-not-root --force-script-chrootless "$@"
   else
-    dpkg --force-confold --force-confdef "$@" 9>&-
+    limited dpkg "$@"
   fi
+}
+
+# dpkg_when_free ARGUMENT...: dpkg does not wait for its lock by itself. Its words are in $work/dpkg.
+dpkg_when_free() {
+  waited=0
+  until run_dpkg "$@" >"$work/dpkg" 2>&1; do
+    dpkg_status=$status
+    cat "$work/dpkg"
+    grep -q 'locked by another process' "$work/dpkg" || return "$dpkg_status"
+    [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager$(holder_in "$work/dpkg") has been at work on this host for over 60 s"
+    waited=$((waited + 1))
+    sleep 1
+  done
+  cat "$work/dpkg"
+}
+
+# holder_in FILE: who holds the lock, in the words of apt or dpkg.
+holder_in() {
+  held=$(sed -n 's/.*held by process \([0-9]*\) (\(.*\)).*/ (\2, process \1)/p; s/.*locked by another process with pid \([0-9]*\).*/ (process \1)/p' "$1" | tail -n 1)
+  printf '%s' "$held"
 }
 
 deb_read_standing() {
   standing=
-  is=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} $''{Version}' "$PIPIT_PACKAGE" 2>/dev/null)
+  is=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} $''{Version}\n' "$PIPIT_PACKAGE" 2>/dev/null)
+  is=${$}{is%%"$newline"*}
   case $is in 'installed '* | triggers-*' '*) standing=${$}{is#* } ;; esac
 }
 
-# Sets standing, want (hold, where somebody put it on hold) and broken (the packages that dpkg has left half-way), by one look at all packages.
+# By one look at all packages, sets standing, want (hold, where somebody put it on hold), unsettled (packages of pipit's that are not wholly
+# installed) and strangers (packages that are left half-way, and are not pipit's).
 deb_look() {
+  deb_look_again
+  deb_choose_user
+  deb_write_config
+}
+
+deb_look_again() {
   standing=
   want=
-  broken=
-  looked=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Want} $''{db:Status-Status} $''{Package} $''{Version}\n' 2>/dev/null |
-    awk -v package="$PIPIT_PACKAGE" '$3 == package { print "this", $1, $2, $4 } $2 ~ /^(half-installed|unpacked|half-configured)$/ { print "broken", $3 }')
+  unsettled=
+  strangers=
+  looked=$(dpkg-query --admindir="$root/var/lib/dpkg" -W \
+    -f='$''{Package}|$''{db:Status-Want}|$''{db:Status-Eflag}|$''{db:Status-Status}|$''{Version}|$''{X-Pipit-Commit}\n' 2>/dev/null |
+    awk -F'|' -v package="$PIPIT_PACKAGE" '
+      { mark = $6 == "" ? "none" : "pipit" }
+      $1 == package { print "this", $2, $4, $5 }
+      $4 ~ /^(half-installed|unpacked|half-configured)$/ || $3 == "reinstreq" { print "half", $1, $4, mark }
+      $4 ~ /^triggers-/ && $1 != package { print "waits", $1, $4, mark }')
   while read -r what one two three; do
     case $what in
       this)
         want=$one
         case $two in installed | triggers-*) standing=$three ;; esac
         ;;
-      broken) broken="$broken$one " ;;
+      half) if is_of_pipit "$one" "$three"; then unsettled="$unsettled$one "; else strangers="$strangers$one ($two) "; fi ;;
+      waits) if is_of_pipit "$one" "$three"; then unsettled="$unsettled$one "; fi ;;
     esac
   done <<END
 $looked
 END
-  deb_choose_user
-  deb_write_config
+}
+
+# is_of_pipit PACKAGE MARK: built by pipit (its control file has our field), installed by pipit, or brought in by an install of pipit's that
+# has not ended.
+is_of_pipit() {
+  [ "$2" = none ] || return 0
+  [ ! -e "$root/var/lib/pipit/$1/intent.json" ] && [ ! -e "$root/var/lib/pipit/$1/receipt.json" ] || return 0
+  for touched in "$root"/var/lib/pipit/*/touched; do
+    [ -f "$touched" ] && grep -qxF -- "$1" "$touched" && return 0
+  done
+  return 1
 }
 
 # For apt and what it starts. Of a host that is a folder, so that not this machine's apt.conf.d is read but the host's.
@@ -87,23 +133,32 @@ deb_preflight() {
   for entry in "$root"/var/lib/dpkg/updates/[0-9]*; do
     case ${$}{entry##*/} in *[!0-9]*) ;; *) journal=yes ;; esac
   done
-  if [ "$journal" = yes ] || [ -n "$broken" ]; then
-    if [ "$ours" = no ]; then
-      conclude failed HOST_PACKAGE_MANAGER_INTERRUPTED "dpkg was interrupted on this host, and not in an install of pipit's. Unfinished: $broken"
-    fi
-    # Configures what can be; what can't is replaced by the install below, or makes that fail with its own words.
-    echo "pipit: finishing an interrupted install of $intent_version"
-    waited=0
-    until run_dpkg --configure -a >"$work/configure" 2>&1; do
-      cat "$work/configure"
-      # An orphan of the interrupted install may still be at work.
-      grep -q 'locked by another process' "$work/configure" || break
-      [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 60 s"
-      waited=$((waited + 1))
-      sleep 1
-    done
-    deb_read_standing
+  if [ "$journal" = yes ] || [ -n "$unsettled$strangers" ]; then
+    # Waits for who is at work, an orphan of an interrupted install too, and merges the journal. It configures nothing: that would run the
+    # post-install script of every half-configured package, whoever's it is, also one that hangs.
+    dpkg_when_free --set-selections
+    deb_look_again
   fi
+  if [ -n "$strangers" ]; then
+    conclude failed HOST_PACKAGE_MANAGER_INTERRUPTED "dpkg has left packages half-way on this host that are not pipit's: $strangers"
+  fi
+  for name in $unsettled; do
+    [ "$name" = "$PIPIT_PACKAGE" ] || echo "pipit: $(named "$name") is not wholly installed on this host; it is left as it is"
+  done
+}
+
+# named PACKAGE: with the app whose install brought it, as far as that is known.
+named() {
+  of=
+  for intent in "$root/var/lib/pipit/$1/intent.json" "$root"/var/lib/pipit/*/touched; do
+    [ -f "$intent" ] || continue
+    case $intent in */touched) grep -qxF -- "$1" "$intent" || continue ;; esac
+    read_text "${$}{intent%/*}/intent.json"
+    field "$text" app
+    of=$value
+    break
+  done
+  if [ -n "$of" ]; then printf '%s (app %s)' "$1" "$of"; else printf '%s' "$1"; fi
 }
 
 deb_write_source() {
@@ -120,11 +175,12 @@ deb_update_source() {
   waited=0
   begin 'apt-get update'
   until apt update -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=false --error-on=any; do
+    conclude_if_late
     said >"$work/said"
     # apt-get waits for dpkg's lock, but not for the lock of its lists.
     grep -q 'Could not get lock' "$work/said" ||
       conclude failed HOST_UPDATE_FAILED "apt-get update of $list failed: $(grep '^[EW]:' "$work/said" | tail -n 1)"
-    [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 60 s"
+    [ "$waited" -ge 60 ] && conclude failed HOST_BUSY "Another package manager$(holder_in "$work/said") has been at work on this host for over 60 s"
     waited=$((waited + 1))
     sleep 1
     begin 'apt-get update'
@@ -157,6 +213,7 @@ deb_download() {
   (cd "$work/file" && apt download -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=/dev/null \
     "$PIPIT_PACKAGE=$PIPIT_VERSION")
   status=$?
+  conclude_if_late
   for file in "$work"/file/*.deb; do [ ! -f "$file" ] || break; done
   if [ "$status" -ne 0 ] || [ ! -f "$file" ]; then
     said >"$work/said"
@@ -167,43 +224,6 @@ deb_download() {
       conclude failed HOST_VERSION_NOT_OFFERED "The source of this host's ring has no $PIPIT_PACKAGE $PIPIT_VERSION"
     fi
     conclude failed HOST_DOWNLOAD_FAILED "$PIPIT_PACKAGE $PIPIT_VERSION could not be downloaded: $(grep '^E:' "$work/said" | tail -n 1)"
-  fi
-}
-
-# Whatever the sources offer: nothing that apt does by itself changes this version. Only on a real host.
-deb_pin() {
-  [ -z "$root" ] || return 0
-  [ -d /etc/apt/preferences.d ] || mkdir -p /etc/apt/preferences.d
-  read_text "$pin"
-  pinned=$text
-  write_changed "$pin" "Explanation: written by pipit, which changes it at each rollout${$}{newline}Package: $PIPIT_PACKAGE${$}{newline}Pin: version $PIPIT_VERSION${$}{newline}Pin-Priority: 1001"
-}
-
-deb_unpin() {
-  [ -z "$root" ] || return 0
-  if [ -n "$pinned" ]; then write_whole "$pin" '%s\n' "$pinned"; else rm -f -- "$pin"; fi
-}
-
-deb_install_file() {
-  deb_pin
-  # Our own source is left out here: with it apt may take the repository's copy of this version instead of the file that was checked.
-  set --
-  for other in "$root"/etc/apt/sources.list.d/*; do
-    [ -e "$other" ] && [ "$other" != "$list" ] && set -- "$@" "$other"
-  done
-  [ "$#" -eq 0 ] || ln -s -- "$@" "$work/sources.d/"
-  begin 'apt-get install'
-  apt install --yes --allow-downgrades --reinstall --no-install-recommends --no-remove \
-    -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef -o Dir::Etc::sourceparts="$work/sources.d" "$file"
-  status=$?
-  deb_read_standing
-  if [ "$status" -ne 0 ] || [ "$standing" != "$PIPIT_VERSION" ]; then
-    said >"$work/said"
-    deb_unpin
-    grep -q 'Could not get lock' "$work/said" && conclude failed HOST_BUSY "Another package manager has been at work on this host for over 30 s"
-    grep -q 'No space left on device' "$work/said" && conclude failed HOST_DISK_FULL "The disk of this host became full while $PIPIT_PACKAGE $PIPIT_VERSION was installed"
-    reason=$(grep -E '^(dpkg: error|E:| installed .* script)|returned error exit status' "$work/said" | grep -v 'Sub-process' | tail -n 2 | tr '\n' ' ')
-    conclude failed HOST_INSTALL_FAILED "apt-get could not install $PIPIT_PACKAGE $PIPIT_VERSION (exit $status): $reason"
   fi
 }
 `;

@@ -27,7 +27,9 @@ export interface HostInstall {
   readonly root?: string;
   /** Restarted by systemd after the install, on a real host. Default: none. */
   readonly restart?: readonly UnitName[];
-  /** How long another install on this host is waited for. Default: 60 seconds. */
+  /** How long the install may take; what is still at work then is ended with all its processes. Default: 10 minutes. */
+  readonly limitSeconds?: number;
+  /** How long another install of pipit's on this host is waited for. Default: what an install may take, and a minute. */
   readonly lockWaitSeconds?: number;
   /** Asked on the host itself after the install, against this address of it. Default: none. */
   readonly check?: { readonly check: HealthCheck; readonly address: HostAddress };
@@ -46,6 +48,8 @@ export interface HostScriptPaths {
   /** All that apt-get and dpkg said in this try. */
   readonly log: string;
 }
+
+const DEFAULT_LIMIT_SECONDS = 600;
 
 /** What names the files of a try on a host: a hash of the operation's key, which may hold anything. */
 export const hostTryId = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 32);
@@ -188,7 +192,7 @@ export const hostScriptPaths = (
  * @throws PluginError `HOST_SCRIPT_VALUE_INVALID` (stop) for a path or source that apt could not read, `HOST_SOURCE_UNSIGNED` (stop) for a source without a key
  */
 export const hostScriptEnvironment = (install: HostInstall): Labels => {
-  const { app, artifact, source, root = '' } = install;
+  const { app, artifact, source, root = '', limitSeconds = DEFAULT_LIMIT_SECONDS } = install;
   const keys = armouredBlocks(source.keys);
   if (keys.length === 0)
     throw new PluginError({
@@ -213,7 +217,8 @@ export const hostScriptEnvironment = (install: HostInstall): Labels => {
     PIPIT_KEYS: keys.join('\n'),
     PIPIT_RESTART: install.restart === undefined ? 'none' : 'systemd',
     PIPIT_SERVICES: (install.restart ?? []).join(' '),
-    PIPIT_LOCK_WAIT_SECONDS: String(install.lockWaitSeconds ?? 60),
+    PIPIT_LIMIT_SECONDS: String(limitSeconds),
+    PIPIT_LOCK_WAIT_SECONDS: String(install.lockWaitSeconds ?? limitSeconds + 60),
     PIPIT_NOW: install.now === undefined ? '' : String(Math.floor(install.now.getTime() / 1000)),
     ...healthCheckEnvironment(install.check),
   };

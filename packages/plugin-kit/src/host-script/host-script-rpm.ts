@@ -30,22 +30,25 @@ rpm_write_source() {
   (umask 077 && write_changed "$repo" "$PIPIT_SOURCE")
 }
 
-ours_only() { "$dnf" -q -y --disablerepo='*' --enablerepo="pipit-$PIPIT_APP" "$@" </dev/null 9>&-; }
+ours_only() { limited "$dnf" -q -y --disablerepo='*' --enablerepo="pipit-$PIPIT_APP" "$@"; }
 
 rpm_update_source() {
+  begin "$dnf makecache"
   ours_only clean metadata >/dev/null 2>&1
   ours_only makecache >"$work/update" 2>&1 && return 0
   cat "$work/update"
+  conclude_if_late
   conclude failed HOST_UPDATE_FAILED "$dnf makecache of $repo failed: $(grep -v '^$' "$work/update" | tail -n 1)"
 }
 
 rpm_download() {
   ours_only repoquery --location "$PIPIT_PACKAGE-$PIPIT_VERSION" >"$work/location" 2>"$work/download"
   cat "$work/download"
+  conclude_if_late
   address=$(grep -E '^(https?|file):' "$work/location" | tail -n 1)
   [ -n "$address" ] || conclude failed HOST_VERSION_NOT_OFFERED "The source of this host's ring has no $PIPIT_PACKAGE $PIPIT_VERSION"
   file=$work/file/package.rpm
-  curl -fsSL -K - -o "$file" -- "$address" >"$work/download" 2>&1 9>&- <<END || conclude failed HOST_DOWNLOAD_FAILED "$PIPIT_PACKAGE $PIPIT_VERSION could not be downloaded: $(tail -n 1 "$work/download")"
+  curl -fsSL --max-time "$PIPIT_LIMIT_SECONDS" -K - -o "$file" -- "$address" >"$work/download" 2>&1 9>&- <<END || conclude failed HOST_DOWNLOAD_FAILED "$PIPIT_PACKAGE $PIPIT_VERSION could not be downloaded: $(tail -n 1 "$work/download")"
 $PIPIT_AUTH
 END
 }
@@ -54,9 +57,10 @@ END
 rpm_install_file() {
   before=$standing
   for way in install downgrade reinstall; do
-    "$dnf" -q -y "$way" "$file" >"$work/install" 2>&1 </dev/null 9>&-
-    status=$?
+    begin "$dnf $way"
+    limited "$dnf" -q -y "$way" "$file" >"$work/install" 2>&1
     cat "$work/install"
+    conclude_if_late
     [ "$way" != install ] || [ "$before" != "$PIPIT_VERSION" ] || continue
     rpm_read_standing
     [ "$standing" != "$PIPIT_VERSION" ] || break

@@ -1,5 +1,6 @@
 import { CHECK_FUNCTIONS } from './host-check-text.js';
 import { DEB_FUNCTIONS } from './host-script-deb.js';
+import { DEB_INSTALL_FUNCTIONS } from './host-script-deb-install.js';
 import { RPM_FUNCTIONS } from './host-script-rpm.js';
 
 /** For the shell's own `${...}` in a template. */
@@ -12,8 +13,11 @@ const $ = '$';
  * that can be copied to a host; its functions stand in the order in which the steps happen.
  *
  * Kept for each package in `$PIPIT_ROOT/var/lib/pipit/<package>`: `lock`, `intent.json`, `receipt.json` and, a try, `outcomes/<id>.json` and
- * `outcomes/<id>.log`. An intent without a receipt of the same key is an install of ours that was interrupted or failed: only then is
- * `dpkg --configure -a` called.
+ * `outcomes/<id>.log`. An intent without a receipt of the same key is an install of ours that was interrupted or failed. While one is under
+ * way, `touched` names the other packages that it brings. What another app's install has left half-way is that app's to repair: it is not
+ * touched, and stops nothing here.
+ *
+ * Everything under the host's lock has `$PIPIT_LIMIT_SECONDS` together; what is still at work then is ended, with all its processes.
  */
 export const HOST_SCRIPT = String.raw`#!/bin/sh
 # pipit: installs one package on this host. Values come as environment; nothing here is generated.
@@ -28,6 +32,7 @@ outcome=$state/outcomes/$PIPIT_ID.json
 log=$state/outcomes/$PIPIT_ID.log
 work=$state/work-$PIPIT_ID
 locked=no
+step=
 health=
 standing=
 newline='
@@ -144,6 +149,24 @@ conclude() {
   case $ended in installed | unchanged) exit 0 ;; *) exit 1 ;; esac
 }
 
+# limited COMMAND...: within what is left of the time, in a process group of its own, which is ended with it. Sets status too.
+limited() {
+  left=$((deadline - $(date +%s)))
+  [ "$left" -ge 1 ] || left=1
+  timeout --kill-after=10 "$left" "$@" 9>&- </dev/null &
+  group=$!
+  wait "$group"
+  status=$?
+  # A post-install script may have refused to end with the package manager.
+  case $status in 124 | 137) kill -s KILL -- "-$group" 2>/dev/null ;; esac
+  return "$status"
+}
+
+conclude_if_late() {
+  [ "$(date +%s)" -ge "$deadline" ] || return 0
+  conclude failed HOST_INSTALL_TIMED_OUT "$PIPIT_PACKAGE $PIPIT_VERSION was not installed within $PIPIT_LIMIT_SECONDS s on this host, and was ended ($step)"
+}
+
 # Sets found.
 find_digest() {
   found=$(sha256sum <"$1")
@@ -153,14 +176,21 @@ find_digest() {
 # --- the package manager: each step by its name in the functions below -----------------------------------------------------------------
 
 ${DEB_FUNCTIONS}
+${DEB_INSTALL_FUNCTIONS}
 ${RPM_FUNCTIONS}
 ${CHECK_FUNCTIONS}
 # --- the steps -------------------------------------------------------------------------------------------------------------------------
 
 take_lock() {
-  exec 9>"$state/../lock"
-  flock -w "$PIPIT_LOCK_WAIT_SECONDS" 9 || conclude failed HOST_BUSY "Another install has been at work on this host for over $PIPIT_LOCK_WAIT_SECONDS s"
+  exec 9>>"$state/../lock"
+  if ! flock -w "$PIPIT_LOCK_WAIT_SECONDS" 9; then
+    read_text "$state/../lock"
+    conclude failed HOST_BUSY "Another install${$}{text:+ ($text)} has been at work on this host for over $PIPIT_LOCK_WAIT_SECONDS s"
+  fi
   locked=yes
+  deadline=$(($(date +%s) + PIPIT_LIMIT_SECONDS))
+  # For who waits.
+  echo "$PIPIT_PACKAGE $PIPIT_VERSION of app $PIPIT_APP, since $(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$state/../lock" 2>/dev/null
 }
 
 finish_if_done() {
@@ -181,8 +211,8 @@ read_ours() { # an install of ours that did not end: an intent that no receipt a
 }
 
 stamp_intent() {
-  write_whole "$state/intent.json" '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"at":"%s"}\n' \
-    "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" ||
+  write_whole "$state/intent.json" '{"key":"%s","app":"%s","version":"%s","digest":"%s","sequence":%s,"at":"%s"}\n' \
+    "$PIPIT_KEY" "$PIPIT_APP" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$started" ||
     conclude failed HOST_DISK_FULL "$state/intent.json cannot be written on this host. Nothing was installed"
 }
 
@@ -222,10 +252,12 @@ show_services() { # for the log, when something is wrong with them
 restart_services() {
   [ "$PIPIT_RESTART" = systemd ] || return 0
   [ -n "$PIPIT_SERVICES" ] || return 0
-  systemctl daemon-reload 9>&-
+  begin 'systemctl restart'
+  limited systemctl daemon-reload
   for service in $PIPIT_SERVICES; do
-    if ! systemctl restart -- "$service" 9>&-; then
+    if ! limited systemctl restart -- "$service"; then
       show_services
+      conclude_if_late
       conclude failed HOST_SERVICE_NOT_RESTARTED "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $service did not start"
     fi
   done
@@ -268,6 +300,7 @@ write_receipt() {
   write_whole "$state/receipt.json" '{"key":"%s","version":"%s","digest":"%s","sequence":%s,"installedAt":"%s"}\n' \
     "$PIPIT_KEY" "$PIPIT_VERSION" "$PIPIT_DIGEST" "$PIPIT_SEQUENCE" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ||
     conclude failed HOST_DISK_FULL "$PIPIT_PACKAGE $PIPIT_VERSION is installed, but $state/receipt.json cannot be written on this host"
+  rm -f -- "$state/touched"
 }
 
 take_lock

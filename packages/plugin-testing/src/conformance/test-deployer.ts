@@ -19,6 +19,8 @@ export interface DeployerWorld<Options> extends TaskWorld<RolloutRequest<Options
   readonly tampered: RolloutRequest<Options>;
   /** A member that cannot be reached. Absent where every host of this deployer is always reached. */
   readonly unreachableHost?: Host;
+  /** A request for another app on the hosts of `good`, whose install fails in the middle. Absent where a host has one app only. */
+  readonly neighbour?: RolloutRequest<Options>;
 }
 
 export interface DeployerHarness<Options> {
@@ -125,6 +127,17 @@ export const deployerChecks = <Options>(): readonly Check<DeployerHarness<Option
         expect(report.installed?.version, `the version of ${report.hostId}`).toBe(world.good.release.version);
         expect(world.good.release.artifacts.map((artifact) => artifact.digest)).toContain(report.installed?.digest);
       }
+    }),
+    check("installs, also again, beside another app's package that was left half-way", async (world, { observe, rollOut }) => {
+      const neighbour = world.neighbour ?? notApplicable('this harness has one app only');
+      for (const report of await rollOut(neighbour)) expect(report.error?.message, `the failure of ${report.hostId}`).toMatch(/\S/);
+      for (const report of await rollOut(world.good)) {
+        expect(report.error, `the error of ${report.hostId}`).toBeUndefined();
+        expectRelease(report.installed, world.good, report.hostId);
+      }
+      const again = { ...world.good, sequence: world.tampered.sequence + 1 };
+      for (const report of await rollOut(again)) expectRelease(report.installed, again, report.hostId);
+      for (const report of await observe(world.good)) expect(report).toMatchObject({ reachable: true });
     }),
     check('installs on the others when one host cannot be reached, and says which', async (world, { observe, rollOut }) => {
       const dead = world.unreachableHost ?? notApplicable('every host of this harness can be reached');

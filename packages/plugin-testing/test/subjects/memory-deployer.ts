@@ -1,4 +1,4 @@
-import type { Deployer, Host, HostReport, Receipt, RolloutRequest, TaskState } from '@pipit/core';
+import { type Deployer, type Host, type HostReport, parseAppName, type Receipt, type RolloutRequest, type TaskState } from '@pipit/core';
 import { createTemporaryFolder, createTestOp, createTestShell, type DeployerHarness } from '../../src/index.js';
 import { APP, artifactOf, COMMIT, hostOf, ringRef } from './requests.js';
 
@@ -23,7 +23,8 @@ export type DeployerFault =
   | 'asks no health'
   | 'takes an older sequence'
   | 'checks no digest'
-  | 'stops at a dead host';
+  | 'stops at a dead host'
+  | 'stops at what a neighbour left';
 
 interface Rollout {
   readonly id: string;
@@ -39,6 +40,8 @@ interface Fleet {
   /** The digests that the repository's bytes really have. */
   readonly bytes: ReadonlySet<string>;
   readonly dead: string;
+  /** Hosts on which another app's install failed. */
+  readonly left: Set<string>;
 }
 
 const UNHEALTHY_VERSION = '2';
@@ -48,7 +51,7 @@ let words = 0;
 const installOn = (
   fleet: Fleet,
   host: Host,
-  { release, sequence }: RolloutRequest<Options>,
+  { release, ring, sequence }: RolloutRequest<Options>,
   fault: DeployerFault | undefined,
 ): HostReport => {
   if (host.id === fleet.dead)
@@ -57,6 +60,11 @@ const installOn = (
   const before = fleet.receipts.get(host.id);
   const kept = before === undefined ? {} : { installed: before };
   const refuse = (code: string, message: string): HostReport => ({ hostId: host.id, reachable: true, ...kept, error: { code, message } });
+  if (ring.app !== APP) {
+    fleet.left.add(host.id);
+    return refuse('MEMORY_INSTALL_FAILED', 'The post-install script failed');
+  }
+  if (fleet.left.has(host.id) && fault === 'stops at what a neighbour left') return refuse('MEMORY_INTERRUPTED', 'Something is half-way');
   if (artifact === undefined) return refuse('MEMORY_NO_ARTIFACT', 'Nothing to install');
   if ((before?.sequence ?? 0) > sequence && fault !== 'takes an older sequence')
     return refuse('MEMORY_SEQUENCE_OLD', 'A newer rollout was here');
@@ -138,6 +146,7 @@ export const memoryDeployerHarness = (fault?: DeployerFault): DeployerHarness<Op
       receipts: new Map(),
       bytes: new Set([artifacts.good, artifacts.bad, artifacts.older].map((artifact) => artifact.digest)),
       dead: 'web0',
+      left: new Set(),
     };
     const request = (name: keyof typeof artifacts, sequence: number): RolloutRequest<Options> => ({
       ring: ringRef('canary'),
@@ -154,6 +163,7 @@ export const memoryDeployerHarness = (fault?: DeployerFault): DeployerHarness<Op
       bad: request('bad', 6),
       older: request('older', 4),
       tampered: request('tampered', 7),
+      neighbour: { ...request('good', 1), ring: { ...ringRef('canary'), app: parseAppName('api') } },
       unreachableHost: hostOf('web0'),
       forgottenHandle: 'rollout-999',
       endTimeoutMs: 1_000,
