@@ -111,6 +111,7 @@ export const buildConfig = ({ file, core, instances, slots, source, locate }: Co
     ...(core.dataFolder === undefined ? {} : { dataFolder: resolve(dirname(file), core.dataFolder) }),
     server: { host: core.server.host, port: core.server.port, ...(publicUrl === undefined ? {} : { publicUrl }) },
     ...(core.database === undefined ? {} : { database: core.database }),
+    maxFileBytes: core.maxFileSize,
     trustRepositories: core.trustRepositories,
     plugins: recordOf(Object.entries(instances)),
     pipelines: recordOf(

@@ -91,6 +91,8 @@ export interface Config {
   readonly server: { readonly host: string; readonly port: number; readonly publicUrl?: string };
   /** Absent: the embedded one. */
   readonly database?: { readonly url: Secret };
+  /** The most that a package may have, and all outputs of a build together. */
+  readonly maxFileBytes: number;
   readonly trustRepositories: boolean;
   /** By instance name; also those that a slot names without declaring them. */
   readonly plugins: Readonly<Record<string, InstanceConfig>>;

@@ -1,5 +1,6 @@
 import { createSecret, isPluginError, parseAppName, parseHostAddress, parseRingName, parseRoleName } from '@pipit/core';
 import * as z from 'zod';
+import { BYTE_SIZE_PATTERN, parseByteSize } from './byte-size.js';
 import { DURATION_PATTERN, parseDurationMs } from './duration.js';
 
 /** Instance and pipeline names stand in addresses (`/hooks/<instance>`), folders and tables. */
@@ -19,6 +20,7 @@ export const parsed = <T>(what: string, parse: (text: string) => T, input: z.Zod
   });
 
 const duration = () => parsed('duration', parseDurationMs, z.string().meta({ pattern: DURATION_PATTERN, examples: ['30s', '30m', '2h'] }));
+const byteSize = () => parsed('size', parseByteSize, z.string().meta({ pattern: BYTE_SIZE_PATTERN, examples: ['512MiB', '2GiB'] }));
 export const role = () => parsed('role', parseRoleName);
 const text = () => z.string().min(1, 'Must not be empty');
 const globs = () => z.array(text()).min(1, 'At least one pattern is needed');
@@ -135,6 +137,9 @@ export const coreConfigSchema = z.strictObject({
     .strictObject({ url: text().transform(createSecret).describe('A PostgreSQL address; always a reference.') })
     .optional()
     .describe('An external PostgreSQL. Default: an embedded one in the data folder.'),
+  maxFileSize: byteSize()
+    .prefault('2GiB')
+    .describe('The most that a package may have, and all outputs of a build together. Default: 2GiB.'),
   trustRepositories: z.boolean().default(false).describe("Run repositories' code outside a sandbox on pipit's machine. Default: false."),
   plugins: z
     .record(

@@ -17,6 +17,7 @@ describe('defaults', () => {
       version: 1,
       file: '/etc/pipit/pipit.yaml',
       server: { host: '127.0.0.1', port: 7420 },
+      maxFileBytes: 2 * 1024 ** 3,
       trustRepositories: false,
       plugins: { local: { uses: '@pipit/plugin-local', plugin: local, config: {} } },
       pipelines: {

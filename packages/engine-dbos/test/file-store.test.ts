@@ -70,6 +70,19 @@ describe('createFileStore', () => {
     expect(await filesIn(folder)).toEqual([]);
   });
 
+  it('takes a file up to its limit, and leaves nothing of a larger one, however long that would go on', async () => {
+    const folder = await temporaryFolder();
+    const store = createFileStore({ folder, clock: manualClock(), maxFileBytes: 10 });
+    const stored = await store.put(chunks('12345', '67890'));
+    let given = 0;
+    const endless = async function* () {
+      for (; ; given += 1) yield Buffer.from('zeros');
+    };
+    await expect(store.put(endless())).rejects.toMatchObject({ code: 'FILE_TOO_LARGE', recovery: 'stop' });
+    expect(given).toBeLessThan(5);
+    expect(await filesIn(folder)).toEqual([pathOf(folder, stored)]);
+  });
+
   it('says that bytes are not stored', async () => {
     const store = createFileStore({ folder: await temporaryFolder(), clock: manualClock() });
     await expect(readAll(store.get({ sha256: `sha256:${'a'.repeat(64)}`, size: 1 }))).rejects.toMatchObject({

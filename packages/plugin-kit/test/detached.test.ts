@@ -258,7 +258,9 @@ describe('a detached task', () => {
     const folder = join(home, 'task');
     await mkdir(join(folder, 'log'), { recursive: true });
     // A full disk and a read-only folder look the same to the runner: its record cannot be made. /proc is such a folder for everybody.
-    await expect(startDetached({ folder: '/proc/self', cwd: home, env: minimalEnvironment(home), argv: ['true'] })).rejects.toMatchObject({
+    await expect(
+      startDetached({ folder: `/proc/${process.pid}`, cwd: home, env: minimalEnvironment(home), argv: ['true'] }),
+    ).rejects.toMatchObject({
       code: 'DETACHED_NOT_STARTED',
       recovery: 'retry',
     });

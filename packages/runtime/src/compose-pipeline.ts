@@ -86,6 +86,7 @@ export const composePipeline = (ground: Ground): Container => {
       redactor,
       logger,
       folder: folder.work,
+      maxFileBytes: config.maxFileBytes,
       hookUrlOf,
       stopping,
     }),

@@ -19,6 +19,8 @@ export interface EffectsOptions {
   readonly logger: Logger;
   /** Where the folders of effects on this machine are made. */
   readonly folder: string;
+  /** The most that is read of one file that a package or build left. */
+  readonly maxFileBytes: number;
   readonly hookUrlOf: (instance: string) => string;
   /** Aborted when pipit stops. */
   readonly stopping: AbortSignal;
@@ -59,7 +61,7 @@ const giveServices = (
 /** Makes contexts for effects: a folder that is gone afterwards, on every path, the exact commit, the file store; everything said is redacted. */
 export const createEffects = (options: EffectsOptions): RuntimeEffects => {
   const { records, instances, sources, files, sandbox, redactor, logger, stopping } = options;
-  const local = createLocalFolders({ records, sandbox, folder: options.folder });
+  const local = createLocalFolders({ records, sandbox, folder: options.folder, maxFileBytes: options.maxFileBytes });
   const remote = createRemoteFolders({ records, instances, createCall: (deadlineMs) => createCall(logger, stopping, deadlineMs) });
 
   const run = async <T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T> => {

@@ -77,6 +77,8 @@ export interface RuntimeConfig<Plugins extends Readonly<Record<string, GivenPlug
   readonly dataFolder?: string;
   readonly server?: { readonly host?: string; readonly port?: number; readonly publicUrl?: string };
   readonly database?: { readonly url: unknown };
+  /** For example `2GiB`. */
+  readonly maxFileSize?: string;
   readonly trustRepositories?: boolean;
   readonly plugins: Plugins;
   readonly pipelines: Readonly<Record<string, GivenPipeline<Plugins>>>;

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { Config } from '@pipit/config';
 import type { Logger } from '@pipit/core';
 import {
@@ -36,7 +35,7 @@ export interface Storage {
 /** Opens everything that is kept: the data folder (locked), the database (embedded or external), the tables, the file store, the engine. */
 export const openStorage = async (
   options: {
-    readonly config: Pick<Config, 'database'>;
+    readonly config: Pick<Config, 'database' | 'maxFileBytes'>;
     readonly dataFolder: string;
     readonly logger: Logger;
     readonly signal: AbortSignal;
@@ -67,7 +66,7 @@ export const openStorage = async (
     lock,
     records: createPostgresRecords({ pool: pools.records, exclusivePool: pools.exclusive }),
     logs: createPostgresStepLogs({ db, pool: pools.records }),
-    files: createFileStore({ folder: join(folder.files), clock: systemClock }),
+    files: createFileStore({ folder: folder.files, clock: systemClock, maxFileBytes: config.maxFileBytes }),
     engine: createDbosEngine({ url, pool: pools.engine, executorId, logger }),
   };
 };

@@ -70,6 +70,7 @@ beforeEach(async () => {
     redactor: createRedactor(),
     logger: silent,
     folder,
+    maxFileBytes: 1024,
     hookUrlOf: () => 'http://127.0.0.1/hooks/x',
     stopping: new AbortController().signal,
   });

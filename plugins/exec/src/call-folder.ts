@@ -1,17 +1,14 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Shell } from '@pipit/core';
 import { PluginError } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
+import { minimalEnvironment, openConfinedFile, readOpenFile, removeFolder, runCommand } from '@pipit/plugin-kit';
 
-async function* readFileAt(path: string): AsyncIterable<Uint8Array> {
-  try {
-    yield* createReadStream(path);
-  } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
-    throw new PluginError({ code: 'SHELL_FILE_NOT_FOUND', message: `There is no file ${path}`, recovery: 'stop', cause });
-  }
+async function* readFileIn(root: string, path: string): AsyncIterable<Uint8Array> {
+  const file = await openConfinedFile({ root, path });
+  if (file === undefined) throw new PluginError({ code: 'SHELL_FILE_NOT_FOUND', message: `There is no file ${path}`, recovery: 'stop' });
+  // Whoever reads an answer counts.
+  yield* readOpenFile(file, path, Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -24,7 +21,7 @@ export const inCallFolder = async <T>(
   signal: AbortSignal | undefined,
   work: (shell: Pick<Shell, 'folder' | 'run' | 'read'>) => Promise<T>,
 ): Promise<T> => {
-  await mkdir(parent, { recursive: true });
+  await mkdir(parent, { recursive: true, mode: 0o700 });
   const folder = await mkdtemp(join(parent, 'call-'));
   try {
     return await work({
@@ -38,9 +35,9 @@ export const inCallFolder = async <T>(
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
           ...(options.onOutput === undefined ? {} : { onOutput: options.onOutput }),
         }),
-      read: (path) => readFileAt(resolve(folder, path)),
+      read: (path) => readFileIn(folder, path),
     });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 };

@@ -1,4 +1,14 @@
-import { type Artifact, type BuildOutput, type Op, type PackageRequest, PluginError, parsePackageName, type StoredFile } from '@pipit/core';
+import { posix } from 'node:path';
+import {
+  type Artifact,
+  type BuildOutput,
+  isPluginError,
+  type Op,
+  type PackageRequest,
+  PluginError,
+  parsePackageName,
+  type StoredFile,
+} from '@pipit/core';
 import { PACKAGE_FOLDERS, writeOutputs } from '@pipit/plugin-kit';
 import type { Collected, Packages } from './answers.js';
 import type { Prepared } from './protocol.js';
@@ -43,9 +53,14 @@ export const prepareFiles = async (
 
 /** pipit measures a file that the program named; nobody's claim is believed. */
 const store = async (file: string, op: Op<'shell' | 'files'>): Promise<StoredFile> => {
+  const { folder } = op.shell;
+  const inside = posix.relative(folder, posix.resolve(folder, file));
   try {
-    return await op.files.put(op.shell.read(file));
+    if (inside === '..' || inside.startsWith('../')) throw new Error('It lies outside');
+    return await op.files.put(op.shell.read(inside));
   } catch (cause) {
+    // What is wrong with a file that is there is told as it is.
+    if (isPluginError(cause) && cause.code !== 'SHELL_FILE_NOT_FOUND') throw cause;
     throw new PluginError({
       code: 'EXEC_FILE_MISSING',
       message: `The program named the file ${JSON.stringify(file)} in its answer, which cannot be read in its folder`,

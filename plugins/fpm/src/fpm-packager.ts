@@ -9,6 +9,7 @@ import {
   readPackageContents,
   runConfined,
   runPackaging,
+  storePackage,
 } from '@pipit/plugin-kit';
 import { architecturesFor, type FpmFormat } from './architecture.js';
 import type { FpmConfig, FpmOptions } from './config.js';
@@ -135,7 +136,7 @@ export const createFpmPackager = (config: FpmConfig): Packager<FpmOptions> => ({
       op.report({ message: `Making ${format} ${name} ${version} (${architecture})` });
       await makePackage({ format, fields, contents, config, exclude: [...config.exclude, ...options.exclude] }, op);
       await readBack(format, fields, op);
-      const content = await op.files.put(op.shell.read(packageFile(format)));
+      const content = await storePackage(op, packageFile(format), format);
       artifacts.push({ format, name, version, architecture, digest: content.sha256, content });
     }
     return artifacts;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { PluginError } from '@pipit/core';
@@ -49,9 +49,9 @@ const stanzasOf = async (request: ViewRequest): Promise<ReadonlyMap<string, stri
   return stanzas;
 };
 
-/** Whatever pipit's umask: the hosts' package manager runs as another user. */
+/** Exactly 0755 and 0644, whatever pipit's umask: the hosts' package manager runs as another user, and nobody else may write. */
 export const makeReadable = async (path: string, signal: AbortSignal): Promise<void> => {
-  await runCommand(['chmod', '-R', 'a+rX', '--', path], { cwd: '/', env: minimalEnvironment('/'), signal });
+  await runCommand(['chmod', '-R', 'u=rwX,go=rX', '--', path], { cwd: '/', env: minimalEnvironment('/'), signal });
 };
 
 const keepOlderIndexFiles = async (from: string, to: string): Promise<void> => {
@@ -66,11 +66,12 @@ const keepOlderIndexFiles = async (from: string, to: string): Promise<void> => {
  * `apt-get update` finds the index files of the view that it began with, by their hash, in the new one too.
  */
 export const publishView = async (request: ViewRequest): Promise<void> => {
-  const { repositoryFolder, suite, key, signal } = request;
+  const { repositoryFolder, suite } = request;
   const views = join(repositoryFolder, 'views', suite);
   const link = join(repositoryFolder, 'dists', suite);
   const current = existsSync(link) ? basename(await readlink(link)) : undefined;
   await mkdir(views, { recursive: true });
+  await chmod(views, 0o755);
   await mkdir(join(repositoryFolder, 'dists'), { recursive: true });
   // What an interrupted call left, and views that nobody can be reading any more: the current one and the one before it stay.
   const numbers = (await readdir(views)).map(Number).sort((one, other) => one - other);
@@ -80,6 +81,19 @@ export const publishView = async (request: ViewRequest): Promise<void> => {
     if (number !== currentNumber && number !== before) await rm(join(views, String(number)), { recursive: true, force: true });
 
   const view = join(views, String(currentNumber + 1));
+  try {
+    await buildView(request, view, current === undefined ? undefined : join(views, current));
+  } catch (thrown) {
+    await rm(view, { recursive: true, force: true });
+    throw thrown;
+  }
+  await syncFolder(views);
+  await switchLink(link, join('..', 'views', suite, String(currentNumber + 1)));
+};
+
+/** @param before the folder of the view that hosts read now */
+const buildView = async (request: ViewRequest, view: string, before: string | undefined): Promise<void> => {
+  const { repositoryFolder, suite, key, signal } = request;
   await mkdir(join(view, 'main'), { recursive: true });
   const stanzas = await stanzasOf(request);
   for (const architecture of request.architectures) {
@@ -93,8 +107,7 @@ export const publishView = async (request: ViewRequest): Promise<void> => {
     const compressed = gzipSync(text, { level: 9 });
     await writeFile(join(folder, 'Packages'), text);
     await writeWhole(join(folder, 'Packages.gz'), compressed);
-    if (current !== undefined)
-      await keepOlderIndexFiles(join(views, current, 'main', `binary-${architecture}`, 'by-hash', 'SHA256'), byHash);
+    if (before !== undefined) await keepOlderIndexFiles(join(before, 'main', `binary-${architecture}`, 'by-hash', 'SHA256'), byHash);
     await writeWhole(join(byHash, createHash('sha256').update(compressed).digest('hex')), compressed);
   }
   const option = (name: string, value: string): readonly string[] => ['-o', `APT::FTPArchive::Release::${name}=${value}`];
@@ -125,6 +138,4 @@ export const publishView = async (request: ViewRequest): Promise<void> => {
   await key.clearsign(join(view, 'Release'), join(view, 'InRelease'), signal);
   await writeWhole(join(view, 'InRelease'), await readFile(join(view, 'InRelease')));
   await makeReadable(view, signal);
-  await syncFolder(views);
-  await switchLink(link, join('..', 'views', suite, String(currentNumber + 1)));
 };

@@ -1,19 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import {
-  type Artifact,
-  type ArtifactId,
-  type Call,
-  type Digest,
-  type FileStore,
-  type HealthFinding,
-  type Logger,
-  PluginError,
-  type Repository,
-} from '@pipit/core';
+import { type ArtifactId, type Call, type HealthFinding, type Logger, type Op, PluginError, type Repository } from '@pipit/core';
 import {
   findProgram,
   type IndexedPackage,
@@ -25,9 +14,9 @@ import {
 } from '@pipit/plugin-kit';
 import { listSuites, readSuite } from './apt-repository-index.js';
 import { createSigningKey } from './apt-repository-key.js';
+import { conflict, createStaging, digestOf } from './apt-repository-staging.js';
 import { makeReadable, publishView } from './apt-repository-view.js';
 import { withFolderLock } from './folder-lock.js';
-import { syncFolder } from './write-whole.js';
 
 export interface AptRepositoryOptions {
   /** The instance's private folder (`Setup.folder`). The repository is `<folder>/apt`, its key's home `<folder>/gnupg`. */
@@ -55,67 +44,12 @@ const DEBIAN_ARCHITECTURES: Readonly<Record<string, string>> = {
 
 export const machineArchitecture = (): string => DEBIAN_ARCHITECTURES[arch()] ?? arch();
 
-const digestOf = async (path: string): Promise<Digest> => {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
-  return `sha256:${hash.digest('hex')}`;
-};
-
 /** Each package file has a folder of its own, so that apt-ftparchive can be asked for just that one. */
 const poolPath = ({ name, version, architecture }: ArtifactId): string =>
   join('pool', name, version, architecture, `${name}_${version}_${architecture}.deb`);
 
 const sameBytes = (one: ArtifactId, other: ArtifactId): boolean =>
   one.name === other.name && one.version === other.version && one.architecture === other.architecture && one.digest === other.digest;
-
-const conflict = (artifact: ArtifactId, found: Digest, recovery: string): PluginError =>
-  new PluginError({
-    code: 'REPOSITORY_DIGEST_CONFLICT',
-    message: `${artifact.name} ${artifact.version} (${artifact.architecture}) is in the repository with other bytes: ${found}, and not ${artifact.digest}`,
-    hint: recovery,
-    recovery: 'stop',
-  });
-
-const mismatch = (artifact: ArtifactId, found: string): PluginError =>
-  new PluginError({
-    code: 'REPOSITORY_ARTIFACT_MISMATCH',
-    message: `The file of ${artifact.name} ${artifact.version} (${artifact.architecture}) says of itself: ${found}`,
-    hint: 'The packager must write the name, version and architecture that it returns into the package.',
-    recovery: 'stop',
-  });
-
-/** Writes the bytes beside their place, on disk and measured, and returns where. */
-const fetchBytes = async (artifact: Artifact, temporary: string, files: FileStore, signal: AbortSignal): Promise<void> => {
-  if (!('sha256' in artifact.content))
-    throw new PluginError({
-      code: 'REPOSITORY_CONTENT_ELSEWHERE',
-      message: `${artifact.name} ${artifact.version} is only a reference (${artifact.content.reference}), not a file`,
-      hint: 'An APT repository takes packages whose bytes are in the file store: use another packager or repository.',
-      recovery: 'stop',
-    });
-  const hash = createHash('sha256');
-  const handle = await open(temporary, 'w', 0o644);
-  try {
-    for await (const chunk of files.get(artifact.content)) {
-      signal.throwIfAborted();
-      hash.update(chunk);
-      await handle.write(chunk);
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  const found: Digest = `sha256:${hash.digest('hex')}`;
-  if (found !== artifact.digest) throw mismatch(artifact, `its bytes are ${found}, and not ${artifact.digest}`);
-  const fields = await runCommand(['dpkg-deb', '--field', temporary, 'Package', 'Version', 'Architecture'], {
-    cwd: dirname(temporary),
-    env: minimalEnvironment('/'),
-    signal,
-  });
-  const expected = `Package: ${artifact.name}\nVersion: ${artifact.version}\nArchitecture: ${artifact.architecture}`;
-  const said = fields.exitCode === 0 ? fields.stdout.trim() : `not a Debian package (${fields.stderr.trim().split('\n').at(-1) ?? ''})`;
-  if (said !== expected) throw mismatch(artifact, said.replaceAll('\n', ', '));
-};
 
 /**
  * A signed APT repository on disk, made by apt-ftparchive and gpg. Suite `published` lists every package; each ring has a suite that lists
@@ -135,23 +69,27 @@ export const createAptRepository = <Options>(
 } => {
   const { folder, logger, keepVersions = 50 } = options;
   const repository = join(folder, 'apt');
-  const temporaryFolder = join(repository, 'tmp');
+  const staging = createStaging(join(folder, 'incoming'));
   const key = createSigningKey(join(folder, 'gnupg'));
 
   const withLock = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
     withFolderLock({ path: join(folder, 'apt.lock'), signal }, async () => {
-      await mkdir(temporaryFolder, { recursive: true });
-      // Under the lock whatever stands there belongs to a call that was killed.
-      for (const left of await readdir(temporaryFolder)) await rm(join(temporaryFolder, left), { recursive: true, force: true });
+      // Under the lock whatever is there belongs to a call that was killed. An earlier pipit kept it in the served folder.
+      await staging.clear();
+      await rm(join(repository, 'tmp'), { recursive: true, force: true });
       await makeFoldersReadable(signal);
       await key.ensure(signal);
-      return work();
+      try {
+        return await work();
+      } finally {
+        await staging.clear();
+      }
     });
 
   const makeFoldersReadable = async (signal: AbortSignal): Promise<void> => {
     const folders = ['', 'dists', 'views', 'pool'].map((name) => join(repository, name));
     for (const path of folders) await mkdir(path, { recursive: true });
-    await runCommand(['chmod', 'a+rx', '--', ...folders], { cwd: '/', env: minimalEnvironment('/'), signal });
+    await runCommand(['chmod', '0755', '--', ...folders], { cwd: '/', env: minimalEnvironment('/'), signal });
   };
 
   const hostArchitectures = (packages: readonly { readonly architecture: string }[]): readonly string[] =>
@@ -203,6 +141,15 @@ export const createAptRepository = <Options>(
     }
   };
 
+  const listAdded = async ({ published, added, artifacts, op }: Publishing): Promise<void> => {
+    if (added.length === 0) return;
+    op.report({ message: `Indexing ${added.length} new package${added.length === 1 ? '' : 's'}` });
+    const names = new Set(artifacts.map(({ name }) => name));
+    const kept = await withoutOldest([...published, ...added], names);
+    await publishSuite(PUBLISHED_SUITE, kept, op.signal);
+    await sweepPool(kept);
+  };
+
   return {
     formats: ['deb'],
 
@@ -215,6 +162,7 @@ export const createAptRepository = <Options>(
       await withLock(op.signal, async () => {
         const published = await readSuite(repository, PUBLISHED_SUITE);
         const added: PoolFile[] = [];
+        const proved = new Map<string, (target: string) => Promise<void>>();
         for (const artifact of artifacts) {
           const path = poolPath(artifact);
           const listed = published.find((entry) => entry.path === path);
@@ -230,21 +178,19 @@ export const createAptRepository = <Options>(
             throw conflict(artifact, found, "Somebody changed the file in the repository's pool: put the published bytes back.");
           if (found !== artifact.digest) {
             // Other bytes that no index lists were left by a publish that never ended: nobody has seen them.
-            const temporary = join(temporaryFolder, basename(path));
-            await fetchBytes(artifact, temporary, op.files, op.signal);
-            await mkdir(dirname(target), { recursive: true });
-            await rename(temporary, target);
-            await syncFolder(dirname(target));
-            await makeReadable(join(repository, 'pool', artifact.name), op.signal);
+            proved.set(path, await staging.stage(artifact, op.files, op.signal));
           }
           if (listed === undefined) added.push({ path, architecture: artifact.architecture });
         }
-        if (added.length === 0) return;
-        op.report({ message: `Indexing ${added.length} new package${added.length === 1 ? '' : 's'}` });
-        const names = new Set(artifacts.map(({ name }) => name));
-        const kept = await withoutOldest([...published, ...added], names);
-        await publishSuite(PUBLISHED_SUITE, kept, op.signal);
-        await sweepPool(kept);
+        // All of a release are proved before the first is where hosts could read it.
+        try {
+          for (const [path, moveTo] of proved) await moveTo(join(repository, path));
+          for (const { name } of artifacts) await makeReadable(join(repository, 'pool', name), op.signal);
+          await listAdded({ published, added, artifacts, op });
+        } catch (thrown) {
+          await sweepPool(published);
+          throw thrown;
+        }
       });
     },
 
@@ -325,6 +271,13 @@ export const createAptRepository = <Options>(
     dispose: key.dispose,
   };
 };
+
+interface Publishing {
+  readonly published: readonly PoolFile[];
+  readonly added: readonly PoolFile[];
+  readonly artifacts: readonly ArtifactId[];
+  readonly op: Pick<Op, 'report' | 'signal'>;
+}
 
 interface PoolFile {
   readonly path: string;

@@ -30,7 +30,7 @@ const recordSchema = z.object({
 export type BuildRecord = z.infer<typeof recordSchema>;
 
 export const writeBuildRecord = async (folder: string, record: BuildRecord): Promise<void> => {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, RECORD_FILE);
   const file = await open(`${path}.new`, 'w', 0o600);
   try {

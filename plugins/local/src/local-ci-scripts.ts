@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SCRIPTS } from '@pipit/core';
-import { openConfinedFile } from './confined-file.js';
+import { isPluginError, SCRIPTS } from '@pipit/core';
+import { readConfinedText } from '@pipit/plugin-kit';
 
 /** In the order in which they run. */
 export const CI_SCRIPTS = [SCRIPTS.ciSetup, SCRIPTS.ciBuild] as const;
@@ -27,8 +27,12 @@ export const scriptsCommand = (progressFolder: string): readonly string[] => [
 
 /** Why the scripts of a checked-out commit cannot run, as a sentence that says what to do. */
 export const scriptProblem = async (source: string): Promise<string | undefined> => {
+  const root = await realpath(source);
   for (const script of CI_SCRIPTS) {
-    const found = await stat(join(source, script)).catch(() => undefined);
+    // A link to another file of the commit will do; where one leads out of it, nobody looks.
+    const path = await realpath(join(source, script)).catch(() => undefined);
+    if (path?.startsWith(`${root}/`) === false) return `${script} is a link that leads out of the repository: put the script itself there`;
+    const found = path === undefined ? undefined : await stat(path);
     if (found?.isFile() !== true)
       return `${script} is missing: add it to the repository (it may just say: exit 0) and make it executable with chmod +x ${script}`;
     if ((found.mode & 0o111) === 0)
@@ -39,13 +43,9 @@ export const scriptProblem = async (source: string): Promise<string | undefined>
 
 /** Which script the build was at when it ended. The repository's code could write there, so only a known name counts. */
 export const readScriptInProgress = async (progressFolder: string): Promise<CiScript> => {
-  const file = await openConfinedFile(join(progressFolder, PROGRESS_FILE));
-  if (file === undefined) return SCRIPTS.ciSetup;
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_PROGRESS_BYTES), 0, MAX_PROGRESS_BYTES, 0);
-    const name = buffer.toString('utf8', 0, bytesRead).trim();
-    return CI_SCRIPTS.find((script) => script === name) ?? SCRIPTS.ciSetup;
-  } finally {
-    await file.close();
-  }
+  const text = await readConfinedText({ root: progressFolder, path: PROGRESS_FILE }, MAX_PROGRESS_BYTES).catch((thrown: unknown) => {
+    if (isPluginError(thrown)) return undefined;
+    throw thrown;
+  });
+  return CI_SCRIPTS.find((script) => script === text?.trim()) ?? SCRIPTS.ciSetup;
 };

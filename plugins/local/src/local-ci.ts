@@ -1,7 +1,7 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { assertNever, type BuildRequest, type BuildResult, type Ci, type Op, PluginError, type Sandbox, type TaskState } from '@pipit/core';
-import { type DetachedState, inspectDetached, readDetachedLog, startDetached, stopDetached } from '@pipit/plugin-kit';
+import { type DetachedState, inspectDetached, readDetachedLog, removeFolder, startDetached, stopDetached } from '@pipit/plugin-kit';
 import { formatBytes, formatDuration } from './format-limit.js';
 import { collectOutputs } from './local-ci-outputs.js';
 import { BUILD_FOLDERS, type BuildRecord, readBuildRecord, writeBuildRecord } from './local-ci-record.js';
@@ -73,10 +73,10 @@ export const createLocalCi = <Options>({
     const folders = foldersOf(op.shell.folder);
     const { task: _task, ...writable } = folders;
     // What a start that was killed left behind.
-    for (const folder of Object.values(writable)) await rm(folder, { recursive: true, force: true });
+    for (const folder of Object.values(writable)) await removeFolder(folder);
     op.report({ message: `Checking out ${request.commit.sha}` });
     await op.source.checkOut(op.shell, BUILD_FOLDERS.source);
-    for (const folder of Object.values(writable)) await mkdir(folder, { recursive: true });
+    for (const folder of Object.values(writable)) await mkdir(folder, { recursive: true, mode: 0o700 });
     const problem = await scriptProblem(folders.source);
     for (const folder of Object.values(writable)) await sandbox.giveFolder(folder);
     const record: BuildRecord = {

@@ -8,6 +8,7 @@ import {
   placePackageFile,
   readPackageContents,
   runPackaging,
+  storePackage,
 } from '@pipit/plugin-kit';
 import { type ControlFields, controlDifference, controlFields, parseControl, renderControl } from './local-packager-control.js';
 
@@ -92,7 +93,7 @@ export const createLocalPackager = <Options>({
     for (const architecture of architectures) {
       op.report({ message: `Making ${name} ${request.version} (${architecture})` });
       await buildDeb(fieldsOf(architecture), contents.epochSeconds, op);
-      const content = await op.files.put(op.shell.read(DEB_FILE));
+      const content = await storePackage(op, DEB_FILE, 'deb');
       artifacts.push({ format: 'deb', name, version: request.version, architecture, digest: content.sha256, content });
     }
     return artifacts;

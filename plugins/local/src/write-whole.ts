@@ -12,11 +12,12 @@ export const syncFolder = async (folder: string): Promise<void> => {
 };
 
 /** Replaces a file in one step, on disk before this returns. The caller holds a lock: two writers of one path would share the temporary name. */
-export const writeWhole = async (path: string, content: string | Uint8Array, mode = 0o644): Promise<void> => {
+export const writeWhole = async (path: string, content: string | Uint8Array, mode = 0o600): Promise<void> => {
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', mode);
   try {
     await handle.writeFile(content);
+    await handle.chmod(mode);
     await handle.sync();
   } finally {
     await handle.close();

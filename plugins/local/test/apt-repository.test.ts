@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type InstallSource, parseRoleName } from '@pipit/core';
+import { Readable } from 'node:stream';
+import { type InstallSource, parseRoleName, type StoredFile } from '@pipit/core';
 import { ringSuite } from '@pipit/plugin-kit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAptRepository } from '../src/apt-repository.js';
@@ -91,6 +92,64 @@ describe('publish', () => {
     expect(await repository.find({ name: web.name, version: two.version, options }, callFor('f'))).toEqual([]);
   });
 
+  it('leaves nothing of a release of which one package is not what it should be, neither served nor kept', async () => {
+    const good = await buildDeb({ name: 'good', version: '1.0' });
+    const garbage = await files.put(Readable.from([Buffer.from('the bytes of a secret')]));
+    const web = await buildDeb({ version: '1.0' });
+    const bad = { ...web, digest: garbage.sha256, content: garbage };
+    const seen = new Set<string>();
+    const watched = {
+      ...callFor('p'),
+      files: {
+        ...files,
+        get: (file: StoredFile) => {
+          for (const path of readdirSync(join(folder, 'apt'), { recursive: true })) seen.add(String(path));
+          return files.get(file);
+        },
+      },
+    };
+    await expect(repository.publish({ artifacts: [good, bad], options }, watched)).rejects.toMatchObject({
+      code: 'REPOSITORY_ARTIFACT_MISMATCH',
+      recovery: 'stop',
+    });
+    // Also meanwhile nothing stood in the folder that is served.
+    expect([...seen].sort()).toEqual(['dists', 'pool', 'views']);
+    expect(await readdir(join(folder, 'apt'), { recursive: true })).toEqual(['dists', 'pool', 'views']);
+    expect((await readdir(folder)).sort()).toEqual(['apt', 'gnupg']);
+  });
+
+  it('leaves nothing when the index cannot be signed', async () => {
+    await repository.installSources({ ring: canary, options }, callFor('s'));
+    await repository.dispose();
+    await rm(join(folder, 'gnupg/private-keys-v1.d'), { recursive: true });
+    const web = await buildDeb({ version: '1.0' });
+    await expect(repository.publish({ artifacts: [web], options }, callFor('p'))).rejects.toMatchObject({
+      code: 'REPOSITORY_SIGNING_FAILED',
+    });
+    expect(await readdir(join(folder, 'apt/pool'))).toEqual([]);
+    expect(await readdir(join(folder, 'apt/dists'))).toEqual([]);
+    expect(await readdir(join(folder, 'apt/views/published'))).toEqual([]);
+  });
+
+  it.each([0o000, 0o022, 0o077])('serves files of mode 0644 in folders of mode 0755 with the umask %o, and nothing else', async (umask) => {
+    const web = await buildDeb({ version: '1.0' });
+    const before = process.umask(umask);
+    try {
+      await repository.publish({ artifacts: [web], options }, callFor('p'));
+      await repository.offer({ ring: canary, artifacts: [web], options }, callFor('o'));
+    } finally {
+      process.umask(before);
+    }
+    const found = await readdir(join(folder, 'apt'), { recursive: true, withFileTypes: true });
+    expect(found.length).toBeGreaterThan(15);
+    for (const entry of found.filter((each) => !each.isSymbolicLink())) {
+      const path = join(entry.parentPath, entry.name);
+      const mode = (await stat(path)).mode & 0o7777;
+      expect(`${path} ${mode.toString(8)}`).toBe(`${path} ${entry.isDirectory() ? '755' : '644'}`);
+    }
+    expect((await stat(join(folder, 'gnupg'))).mode & 0o777).toBe(0o700);
+  });
+
   it('drops the oldest versions beyond the limit, but never one that a ring is offered', async () => {
     const small = createAptRepository({ folder, logger: silent, keepVersions: 2 });
     const versions = await Promise.all(['1', '2', '3', '4'].map((version) => buildDeb({ version })));
@@ -142,7 +201,6 @@ describe('publish', () => {
     expect(kills).toBeGreaterThan(3);
     await repository.publish({ artifacts: [web], options }, callFor('again'));
     expect(await repository.find({ name: web.name, version: web.version, options }, callFor('f'))).toMatchObject([{ digest: web.digest }]);
-    expect(await readdir(join(folder, 'apt/tmp'))).toEqual([]);
     expect((await readdir(folder)).sort()).toEqual(['apt', 'child.mjs', 'gnupg', 'web.deb']);
     await repository.dispose();
     await until('no agent', async () => ((await agentsOf(folder)).length === 0 ? true : undefined));

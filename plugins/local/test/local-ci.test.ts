@@ -29,7 +29,7 @@ const open = async (
       shell: createTestShell(folder.path),
       source,
       callbackUrl: 'http://127.0.0.1:1/',
-      files: createMemoryFileStore(),
+      files: { ...createMemoryFileStore(), maxFileBytes: 2 * 1024 * 1024 },
     });
   onTestFinished(async () => {
     await ci.cancel?.({ handle: folder.path, request }, createOp());
@@ -162,6 +162,11 @@ describe('the local CI', () => {
     ['a link', 'ln -s /etc/passwd "$PIPIT_OUTPUT/leak"'],
     ['a folder that is a link', 'ln -s /etc "$PIPIT_OUTPUT/leak"'],
     ['a pipe', 'mkfifo "$PIPIT_OUTPUT/leak"'],
+    ['a link to an endless device', 'ln -s /dev/zero "$PIPIT_OUTPUT/leak"'],
+    ['a link that means another file outside', 'ln -s /proc/self/cwd/etc/shadow "$PIPIT_OUTPUT/leak"'],
+    ['a name with a line break', 'touch "$PIPIT_OUTPUT/a\nb"'],
+    ['a terabyte of holes', 'truncate -s 1T "$PIPIT_OUTPUT/leak"'],
+    ['many files that are too large together', 'for i in 1 2 3; do truncate -s 1M "$PIPIT_OUTPUT/$i"; done'],
   ])('refuses %s among the outputs, which could lead anywhere', async (_name, command) => {
     const { started, end, ci, createOp } = await open({ ...passing, 'script/cibuild': script(command) });
     const build = await started();

@@ -16,6 +16,13 @@ export interface FolderFileStore extends FileStore {
   sweep(options: Sweep): Promise<{ readonly removedFiles: number; readonly freedBytes: number }>;
 }
 
+export interface FileStoreOptions {
+  readonly folder: string;
+  readonly clock: Clock;
+  /** The most that one file may have; a larger one is refused (`FILE_TOO_LARGE`, stop) and leaves nothing. Default: no limit. */
+  readonly maxFileBytes?: number;
+}
+
 const HEX_NAME = /^[0-9a-f]{64}$/;
 const READ_BYTES = 256 * 1024;
 
@@ -35,12 +42,22 @@ const namesIn = (folder: string): Promise<readonly string[]> =>
     throw error;
   });
 
-const writeAll = async (file: FileHandle, content: AsyncIterable<Uint8Array>): Promise<StoredFile> => {
+/** The error of bytes that do not end: whatever they are read from, a file, another host or a build server. */
+const tooLarge = (maxFileBytes: number): PluginError =>
+  new PluginError({
+    code: 'FILE_TOO_LARGE',
+    message: `A file has more than ${maxFileBytes} bytes, the most that is kept of one`,
+    hint: "Look what the build or package left there. If it has to be so large, raise `maxFileSize` in pipit's config.",
+    recovery: 'stop',
+  });
+
+const writeAll = async (file: FileHandle, content: AsyncIterable<Uint8Array>, maxFileBytes: number): Promise<StoredFile> => {
   const hash = createHash('sha256');
   let size = 0;
   for await (const chunk of content) {
     hash.update(chunk);
     size += chunk.byteLength;
+    if (size > maxFileBytes) throw tooLarge(maxFileBytes);
     for (let written = 0; written < chunk.byteLength; ) written += (await file.write(chunk, written)).bytesWritten;
   }
   await file.sync();
@@ -51,7 +68,7 @@ const writeAll = async (file: FileHandle, content: AsyncIterable<Uint8Array>): P
  * Bytes by digest in a folder: `ab/cd/<64 hex>`, written to `tmp/` first and renamed when they are on the disk.
  * Equal bytes are kept once. Several processes may use one folder.
  */
-export const createFileStore = ({ folder, clock }: { readonly folder: string; readonly clock: Clock }): FolderFileStore => {
+export const createFileStore = ({ folder, clock, maxFileBytes = Number.POSITIVE_INFINITY }: FileStoreOptions): FolderFileStore => {
   const temporary = join(folder, 'tmp');
   const writing = new Set<string>();
   /** Digests that a `put` is about to return: `sweep` leaves them alone. */
@@ -95,13 +112,14 @@ export const createFileStore = ({ folder, clock }: { readonly folder: string; re
   };
 
   return {
+    maxFileBytes,
     put: async (content) => {
       await mkdir(temporary, { recursive: true, mode: 0o700 });
       const path = join(temporary, randomUUID());
       writing.add(path);
       try {
         const file = await open(path, 'wx', 0o600);
-        const stored = await writeAll(file, content).finally(() => file.close());
+        const stored = await writeAll(file, content, maxFileBytes).finally(() => file.close());
         await settle(path, stored);
         return stored;
       } finally {

@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { openConfinedFile } from '../confined/open-confined-file.js';
 import { TASK_FILES } from './runner-script.js';
 
 /** How much of a log one reading gives. */
@@ -24,10 +23,7 @@ const incompleteTail = (bytes: Uint8Array): number => {
 export const readDetachedLog = async (folder: string, after?: string): Promise<{ readonly text: string; readonly cursor: string }> => {
   const parsed = Number(after ?? '0');
   const offset = Number.isSafeInteger(parsed) && parsed > 0 ? parsed : 0;
-  const file = await open(join(folder, TASK_FILES.log)).catch((thrown: unknown) => {
-    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
-    throw thrown;
-  });
+  const file = await openConfinedFile({ root: folder, path: TASK_FILES.log });
   if (file === undefined) return { text: '', cursor: `${offset}` };
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_READ_BYTES), 0, MAX_READ_BYTES, offset);

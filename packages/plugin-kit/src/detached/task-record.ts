@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readConfinedText } from '../confined/read-confined.js';
 import type { ProcessIdentity } from './process-identity.js';
 import { TASK_FILES } from './runner-script.js';
 
@@ -15,17 +14,11 @@ export interface EndedRecord {
 const isReason = (word: string): word is NonNullable<EndedRecord['reason']> =>
   word === 'timeLimit' || word === 'outputLimit' || word === 'stopped';
 
-const isMissing = (thrown: unknown): boolean =>
-  thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR');
+/** The runner writes a few numbers and words. */
+const MAX_RECORD_BYTES = 1024;
 
-const readWords = async (folder: string, name: string): Promise<readonly string[] | undefined> => {
-  try {
-    return (await readFile(join(folder, name), 'utf8')).trim().split(' ');
-  } catch (thrown) {
-    if (isMissing(thrown)) return undefined;
-    throw thrown;
-  }
-};
+const readWords = async (folder: string, name: string): Promise<readonly string[] | undefined> =>
+  (await readConfinedText({ root: folder, path: name }, MAX_RECORD_BYTES))?.trim().split(' ');
 
 export const readStarted = async (folder: string): Promise<StartedRecord | undefined> => {
   const words = await readWords(folder, TASK_FILES.started);

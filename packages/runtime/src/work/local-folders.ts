@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Sandbox } from '@pipit/core';
 import type { Records } from '@pipit/pipeline';
+import { removeFolder } from '@pipit/plugin-kit';
 import { systemClock } from '../machine/system-clock.js';
 import { createLocalShell } from './local-shell.js';
 import { type FolderRequest, folderNameOf, type WorkFolder } from './work-folder.js';
@@ -18,12 +19,15 @@ export const createLocalFolders = (ports: {
   readonly records: Records;
   readonly sandbox: Sandbox;
   readonly folder: string;
+  readonly maxFileBytes: number;
 }): LocalFolders => {
-  const { records, sandbox, folder } = ports;
+  const { records, sandbox, folder, maxFileBytes } = ports;
+  // Without namespaces the sandbox's user passes through it to the folders that are his.
+  const mode = sandbox.mode === 'user' ? 0o711 : 0o700;
 
   const remove = async (target: string): Promise<void> => {
     if (relative(folder, target).startsWith('..')) throw new Error(`${target} is not one of pipit's work folders`);
-    await rm(target, { recursive: true, force: true });
+    await removeFolder(target);
   };
 
   const prepare = async ({ request, call, onOutput }: FolderRequest): Promise<WorkFolder> => {
@@ -32,10 +36,18 @@ export const createLocalFolders = (ports: {
     const row = { id: path, kind: 'folder', target: path, operationId: request.operationId, createdAt, lastError: null } as const;
     // The row comes first: a crash between the two leaves a row without a folder, never a folder without a row.
     await records.transaction((transaction) => transaction.insert('cleanups', row));
-    if (request.folder === 'attempt') await rm(path, { recursive: true, force: true });
-    await mkdir(path, { recursive: true, mode: 0o755 });
+    if (request.folder === 'attempt') await removeFolder(path);
+    await mkdir(path, { recursive: true, mode });
+    await chmod(path, mode);
     return {
-      shell: createLocalShell({ folder: path, sandbox, signal: call.signal, deadlineMs: request.deadlineMs, onOutput }),
+      shell: createLocalShell({
+        folder: path,
+        sandbox,
+        signal: call.signal,
+        deadlineMs: request.deadlineMs,
+        maxFileBytes,
+        onOutput,
+      }),
       remove: async () => {
         await remove(path);
         await records.transaction((transaction) => transaction.remove('cleanups', { id: path }));

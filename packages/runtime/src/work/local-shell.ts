@@ -1,63 +1,98 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { chmod, mkdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { mkdir, realpath } from 'node:fs/promises';
+import { basename, dirname, relative, resolve } from 'node:path';
 import { PluginError, type RunOptions, type RunResult, type Sandbox, type Shell } from '@pipit/core';
-import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-
-const toStream = (content: string | AsyncIterable<Uint8Array>): Readable =>
-  typeof content === 'string' ? Readable.from([Buffer.from(content)]) : Readable.from(content);
-
-async function* readFileAt(path: string): AsyncIterable<Uint8Array> {
-  try {
-    for await (const chunk of createReadStream(path)) yield chunk as Uint8Array; // without an encoding the stream gives buffers
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // node's file errors have a code
-    throw new PluginError({ code: 'SHELL_FILE_NOT_FOUND', message: `There is no file ${path}`, recovery: 'stop', cause: error });
-  }
-}
+import {
+  type ConfinedPlace,
+  minimalEnvironment,
+  openConfinedFile,
+  openConfinedFolder,
+  openPlainFile,
+  readOpenFile,
+  runCommand,
+  writeConfined,
+} from '@pipit/plugin-kit';
 
 export interface LocalShellOptions {
   readonly folder: string;
   readonly sandbox: Sandbox;
   readonly signal: AbortSignal;
   readonly deadlineMs: number;
+  /** The most that is read of one file. */
+  readonly maxFileBytes: number;
   readonly onOutput: (text: string) => void;
 }
 
+/** A path in the shell's folder, where code of a repository may have written every part; undefined for one that lies elsewhere. */
+const placeIn = (folder: string, path: string): ConfinedPlace | undefined => {
+  const inside = relative(folder, path);
+  return inside === '..' || inside.startsWith('../') ? undefined : { root: folder, path: inside };
+};
+
+/** A path that the config or a plugin names, such as a repository's root: links on the way are a person's. */
+const placeOutside = async (path: string): Promise<ConfinedPlace> => {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  return { root: await realpath(dirname(path)), path: basename(path) };
+};
+
+async function* readFileAt(folder: string, path: string, maxBytes: number): AsyncIterable<Uint8Array> {
+  const place = placeIn(folder, path);
+  const file = await (place === undefined ? openPlainFile(path) : openConfinedFile(place));
+  if (file === undefined) throw new PluginError({ code: 'SHELL_FILE_NOT_FOUND', message: `There is no file ${path}`, recovery: 'stop' });
+  yield* readOpenFile(file, path, maxBytes);
+}
+
 /** A shell on pipit's own machine. What is confined runs in the sandbox and sees of pipit only this folder. */
-export const createLocalShell = ({ folder, sandbox, signal, deadlineMs, onOutput }: LocalShellOptions): Shell => {
+export const createLocalShell = (options: LocalShellOptions): Shell => {
+  const { folder, sandbox, signal, deadlineMs, maxFileBytes, onOutput } = options;
   const at = (path: string): string => resolve(folder, path);
-  const run = async (argv: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
-    const cwd = at(options.cwd ?? '.');
-    if (options.confined === true) await sandbox.giveFolder(folder);
+  /** Undefined while something in the folder may not belong to the sandbox's user yet. */
+  let given: Promise<void> | undefined;
+
+  /** The sandbox shows the working folder by its real path: one that became a link would show what it leads to. */
+  const refuseLinks = async (cwd: string): Promise<void> => {
+    const place = placeIn(folder, cwd);
+    const opened = place === undefined ? undefined : await openConfinedFolder(place);
+    await opened?.close();
+  };
+
+  const confine = async (argv: readonly string[], cwd: string, env: RunOptions['env']): Promise<ReturnType<Sandbox['confine']>> => {
+    // Once for what pipit wrote, and not again for what the code left there since: it may have named files of others.
+    given ??= sandbox.giveFolder(folder);
+    await given;
+    await refuseLinks(cwd);
     // The sandbox brings the minimal environment itself, with the running node on its PATH.
-    const confined =
-      options.confined === true
-        ? sandbox.confine(argv, { folder: cwd, writable: [folder], env: options.env ?? {} })
-        : { argv, env: { ...minimalEnvironment(folder), ...options.env } };
-    const command = options.root === true && process.getuid?.() !== 0 ? ['sudo', '-n', '--', ...confined.argv] : confined.argv;
-    return runCommand(command, {
-      cwd,
-      env: confined.env,
-      signal,
-      timeoutMs: options.timeoutMs ?? deadlineMs,
-      onOutput: (text) => {
-        onOutput(text);
-        options.onOutput?.(text);
-      },
-      ...(options.input === undefined ? {} : { input: options.input }),
+    return sandbox.confine(argv, { folder: cwd, writable: [folder], env: env ?? {} });
+  };
+
+  const run = async (argv: readonly string[], wanted: RunOptions = {}): Promise<RunResult> => {
+    const cwd = at(wanted.cwd ?? '.');
+    const isConfined = wanted.confined === true;
+    const confined = isConfined ? await confine(argv, cwd, wanted.env) : { argv, env: { ...minimalEnvironment(folder), ...wanted.env } };
+    const command = wanted.root === true && process.getuid?.() !== 0 ? ['sudo', '-n', '--', ...confined.argv] : confined.argv;
+    try {
+      return await runCommand(command, {
+        cwd,
+        env: confined.env,
+        signal,
+        timeoutMs: wanted.timeoutMs ?? deadlineMs,
+        onOutput: (text) => {
+          onOutput(text);
+          wanted.onOutput?.(text);
+        },
+        ...(wanted.input === undefined ? {} : { input: wanted.input }),
+      });
+    } finally {
+      if (!isConfined) given = undefined;
+    }
+  };
+
+  const write: Shell['write'] = async (path, content, options = {}) => {
+    const target = at(path);
+    const place = placeIn(folder, target) ?? (await placeOutside(target));
+    await writeConfined(place, content, { ...options, signal }).finally(() => {
+      given = undefined;
     });
   };
-  return {
-    folder,
-    run,
-    write: async (path, content, options = {}) => {
-      await mkdir(dirname(at(path)), { recursive: true });
-      await pipeline(toStream(content), createWriteStream(at(path)), { signal });
-      if (options.mode !== undefined) await chmod(at(path), options.mode);
-    },
-    read: (path) => readFileAt(at(path)),
-  };
+
+  return { folder, run, write, read: (path) => readFileAt(folder, at(path), maxFileBytes) };
 };
