@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Json } from '@pipit/core';
 import type { Api } from '@pipit/runtime';
+import { isOldFault } from './old-audit-fault.js';
 
 export type AuditRow = Awaited<ReturnType<Api['listAudit']>>['rows'][number];
 
@@ -15,22 +16,35 @@ const canonical = (value: Json): string => {
   return `{${entries.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`;
 };
 
-const hashOf = ({ sequence, at, actor, origin, action, subject, detail, previousHash }: AuditRow): string =>
+export const hashOf = ({ sequence, at, actor, origin, action, subject, detail, previousHash }: AuditRow): string =>
   createHash('sha256')
     .update(canonical([sequence, at, actor, origin, action, subject, detail, previousHash]))
     .digest('hex');
 
+/** What following the hashes found. */
+export interface ChainVerdict {
+  /** The first line that was changed, or before which one was taken out; undefined when the chain is whole. */
+  readonly broken: AuditRow | undefined;
+  /** Lines whose stored text is not what was hashed, by a fault of earlier versions that is proved: nobody changed them. */
+  readonly faulty: readonly AuditRow[];
+}
+
 /**
- * The first line that was changed, or before which one was taken out; undefined when the chain is whole.
+ * Follows the chain from its first line on.
  * Written apart from the code that makes the chain, so that a mistake there does not verify itself; a recorded trail proves them equal.
  *
  * @param rows in order, from the first line on
  */
-export const findBrokenLine = (rows: readonly AuditRow[]): AuditRow | undefined => {
+export const followChain = (rows: readonly AuditRow[]): ChainVerdict => {
   let expected = FIRST_HASH;
+  const faulty: AuditRow[] = [];
   for (const [at, row] of rows.entries()) {
-    if (row.sequence !== at + 1 || row.previousHash !== expected || hashOf(row) !== row.hash) return row;
+    if (row.sequence !== at + 1 || row.previousHash !== expected) return { broken: row, faulty };
+    if (hashOf(row) !== row.hash) {
+      if (!isOldFault(row, (each) => hashOf(each) === row.hash)) return { broken: row, faulty };
+      faulty.push(row);
+    }
     expected = row.hash;
   }
-  return undefined;
+  return { broken: undefined, faulty };
 };

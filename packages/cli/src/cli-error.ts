@@ -12,11 +12,12 @@ type CliCode =
   | 'CLI_FILE_NOT_WRITABLE';
 
 /** They mean that the call was wrong, and not that something failed. */
-const USAGE_CODES: ReadonlySet<string> = new Set<CliCode | 'CONFIG_INVALID'>([
+const USAGE_CODES: ReadonlySet<string> = new Set<CliCode | 'CONFIG_INVALID' | 'INVALID_TEXT'>([
   'CLI_USAGE',
   'CLI_CONFIG_NOT_FOUND',
   'CLI_FOLDER_NOT_FOUND',
   'CONFIG_INVALID',
+  'INVALID_TEXT',
 ]);
 
 export const exitCodeOfError = (code: string): ExitCode => (USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);

@@ -1,3 +1,4 @@
+import { requireStorable } from '@pipit/core';
 import { type Command, CommanderError } from 'commander';
 import { usageError } from './cli-error.js';
 import type { Launch } from './command-line.js';
@@ -35,6 +36,14 @@ const forEveryCommand = (command: Command, act: (command: Command) => void): voi
   for (const each of command.commands) forEveryCommand(each, act);
 };
 
+/** Node puts U+FFFD in the place of what is not UTF-8 on the command line; a name or a reason would be stored as something else than was given. */
+const requireText = (words: readonly string[]): void => {
+  for (const word of words) {
+    requireStorable(word, 'the command line');
+    if (word.includes('\uFFFD')) throw usageError(`The command line has text that is not UTF-8: ${word}`, 'Give it in UTF-8.');
+  }
+};
+
 /**
  * Runs the `pipit` command once.
  *
@@ -69,6 +78,7 @@ export const runCli = async (words: readonly string[], world: World): Promise<Ex
   const isJson = words.includes('--json');
   const isVerbose = words.includes('-v') || words.includes('--verbose');
   try {
+    requireText(words);
     if (words.length === 0) {
       program.outputHelp();
       return EXIT.usage;

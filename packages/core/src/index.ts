@@ -77,3 +77,4 @@ export {
 export { isPluginError, PluginError, type PluginErrorOptions, type Recovery, recoveryOf } from './plugin-error.js';
 export type { OutputOf, Schema } from './schema.js';
 export { createSecret, isSecret, type Secret } from './secret.js';
+export { requireStorable, storableJson, storableText } from './storable-text.js';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Json } from '@pipit/core';
+import { type Json, storableText } from '@pipit/core';
+import { storableDetail } from './audit-detail.js';
 import type { RecordsTransaction } from './ports/records.js';
 import type { AuditRow } from './records/rows.js';
 
@@ -55,20 +56,26 @@ export const appendAudit = async (transaction: RecordsTransaction, ...entries: r
   append(...entries);
 };
 
+/** Longer than any name or address; a longer text is cut. */
+const MAX_TEXT_LENGTH = 2_000;
+
+const lineText = (text: string): string => storableText(text.slice(0, MAX_TEXT_LENGTH));
+
 const chainAudit = (last: AuditRow | undefined, entries: readonly AuditEntry[]): readonly AuditRow[] => {
   let sequence = last?.sequence ?? 0;
   let previousHash = last?.hash ?? AUDIT_GENESIS;
   const rows: AuditRow[] = [];
   for (const entry of entries) {
     sequence += 1;
+    // What is hashed is what every records give back: nothing that stores the line may change it any more.
     const row = {
       sequence,
       at: entry.at.toISOString(),
-      actor: entry.actor.name,
-      origin: entry.actor.origin,
-      action: entry.action,
-      subject: entry.subject,
-      detail: entry.detail ?? null,
+      actor: lineText(entry.actor.name),
+      origin: lineText(entry.actor.origin),
+      action: lineText(entry.action),
+      subject: lineText(entry.subject),
+      detail: storableDetail(entry.detail ?? null),
       previousHash,
     };
     const hash = hashAudit(row);

@@ -33,6 +33,16 @@ describe('a delivery', () => {
     expect(await world.records.list('audit', { where: { action: 'event.accept' } })).toHaveLength(1);
   });
 
+  it('whose author or key cannot be stored as it is is one event, with U+FFFD, and the trail agrees', async () => {
+    const { sha } = await world.push();
+    const told = { key: 'k\0', repository: REPOSITORY, ref: MAIN, sha, author: 'Ann\0 \ud83d' };
+    const first = await world.tell(told);
+    expect(await world.tell(told)).toEqual({ eventId: first.eventId, repeated: true });
+    expect(await eventOf(first.eventId)).toMatchObject({ key: 'k\ufffd', body: { event: { key: 'k\ufffd', author: 'Ann\ufffd \ufffd' } } });
+    const [line] = await world.records.list('audit', { where: { subject: first.eventId } });
+    expect(line?.detail).toMatchObject({ key: 'k\ufffd' });
+  });
+
   it('of another instance under the same key is another event', async () => {
     const { eventId } = await world.push({ key: 'same' });
     const other = await world.tell({ key: 'same', repository: REPOSITORY, ref: MAIN, sha: (await world.push()).sha }, 'gitlab');

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EventId, EventRow, Records, RingRow } from '../src/index.js';
+import { type AuditEntry, appendAudit, type EventId, type EventRow, findBrokenAudit, type Records, type RingRow } from '../src/index.js';
 
 /** What a test of one implementation of the records opens: an empty database, and what closes it. */
 export interface RecordsUnderTest {
@@ -35,6 +36,23 @@ const ringRow = (app: string, ring: string, sequence: number): RingRow =>
     state: 'verified',
     updatedAt: '2026-01-01T00:00:00.000Z',
   }) as RingRow;
+
+/** Characters that databases, JSON or Unicode treat in a way of their own. */
+const oddUnit = fc.constantFrom(
+  '\0',
+  '\u0001',
+  '\\',
+  '"',
+  'u0000',
+  '\ud800',
+  '\udfff',
+  '😀',
+  '\ufffd',
+  '\uffff',
+  '\u2028',
+  'e\u0301',
+  '__proto__',
+);
 
 const idOf = (id: string) => ({ id: id as EventId });
 const idsOf = (rows: readonly EventRow[]): readonly string[] => rows.map((row) => row.id);
@@ -404,6 +422,65 @@ export const describeRecords = (name: string, create: () => Promise<RecordsUnder
       await expect(broken).rejects.toThrow(RangeError);
       expect(await next).toBe('done');
       expect(await records.exclusively('one', async () => 'again')).toBe('again');
+    });
+
+    test('give every line of the audit trail back as it was hashed, whatever text or JSON it was given', async (records) => {
+      const text = fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.string({ unit: oddUnit }),
+        fc.constantFrom('\0', '\ud83d', 'e\u0301', '\u00e9'),
+      );
+      const number = fc.oneof(fc.double(), fc.constantFrom(-0, 1e308, 5e-324, 1e21, 2 ** 53 + 2, Number.NaN, Number.NEGATIVE_INFINITY));
+      const value = fc.anything({
+        key: text,
+        values: [text, number, fc.boolean(), fc.constant(null), fc.constant(undefined), fc.date({ noInvalidDate: true })],
+        maxDepth: 4,
+      });
+      const entry = fc.record({
+        at: fc.date({ min: new Date(0), max: new Date('9999-12-31T23:59:59.999Z'), noInvalidDate: true }),
+        actor: fc.record({ name: text, origin: text }),
+        action: text,
+        subject: text,
+        detail: value,
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.array(entry as fc.Arbitrary<AuditEntry>, { minLength: 1, maxLength: 8 }), async (entries) => {
+          await records.transaction((transaction) => appendAudit(transaction, ...entries));
+        }),
+        { numRuns: 60 },
+      );
+      const rows = await records.list('audit');
+      expect(rows.length).toBeGreaterThan(60);
+      expect(findBrokenAudit(rows)).toBeUndefined();
+    });
+
+    test('keep texts of the audit trail as they were given, unless they cannot be stored or are too long', async (records) => {
+      const deep = JSON.parse(`${'['.repeat(1_000)}${']'.repeat(1_000)}`);
+      const entry = {
+        at: new Date(1),
+        actor: { name: 'a\0\ud83d', origin: '\u212b e\u0301 \ufb01' },
+        action: 'x',
+        subject: 'y'.repeat(1e6),
+      };
+      await records.transaction((transaction) =>
+        appendAudit(
+          transaction,
+          { ...entry, detail: { 'k\0': 'v\udc00', long: '😀', none: -0 } },
+          { ...entry, detail: 'z'.repeat(1e6) },
+          { ...entry, detail: deep },
+        ),
+      );
+      const rows = await records.list('audit');
+      expect(findBrokenAudit(rows)).toBeUndefined();
+      expect(rows[0]).toMatchObject({
+        at: '1970-01-01T00:00:00.001Z',
+        actor: 'a\ufffd\ufffd',
+        origin: '\u212b e\u0301 \ufb01',
+        subject: 'y'.repeat(2_000),
+        detail: { 'k\ufffd': 'v\ufffd', long: '😀', none: 0 },
+      });
+      expect(rows[1]?.detail).toMatchObject({ length: 1_000_002 });
+      expect(rows[2]?.detail).toMatchObject({ length: 2_000 });
     });
   });
 };

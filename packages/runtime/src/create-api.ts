@@ -1,5 +1,13 @@
 import { matchPipeline } from '@pipit/config';
-import { PluginError, parseAppName, parsePackageVersion, parseRingName, parseRoleName, type RepositoryRef } from '@pipit/core';
+import {
+  PluginError,
+  parseAppName,
+  parsePackageVersion,
+  parseRingName,
+  parseRoleName,
+  type RepositoryRef,
+  requireStorable,
+} from '@pipit/core';
 import { type Actor, type CommandPorts, cancel, type EventId, type OperationId, promote, type RunId, rollback } from '@pipit/pipeline';
 import type { Api } from './api.js';
 import { type Ground, parts } from './compose-pipeline.js';
@@ -47,8 +55,27 @@ const findRepository = async (
   });
 };
 
-/** The runtime's side of the Api, on behalf of one actor. */
+/** The runtime's side of the Api, on behalf of one actor. A call with text that cannot be stored is refused, whoever makes it. */
 export const createApi = (ground: Ground, container: Container, actor: Actor): Api => {
+  requireStorable(actor, 'the actor');
+  return new Proxy(createUncheckedApi(ground, container, actor), {
+    get: (api, name, receiver) => {
+      const member: unknown = Reflect.get(api, name, receiver);
+      if (typeof member !== 'function') return member;
+      return (...given: unknown[]): unknown => {
+        try {
+          for (const each of given) requireStorable(each, 'the call');
+        } catch (error) {
+          if (name === 'follow') throw error;
+          return Promise.reject(error);
+        }
+        return Reflect.apply(member, api, given);
+      };
+    },
+  });
+};
+
+const createUncheckedApi = (ground: Ground, container: Container, actor: Actor): Api => {
   const { records, logs, folder } = ground.storage;
   const views = (): ViewPorts => ({
     records,

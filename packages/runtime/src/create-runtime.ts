@@ -1,7 +1,7 @@
 import { chmod } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Config, checkCommonFormat } from '@pipit/config';
-import { type Logger, parseCommitSha } from '@pipit/core';
+import { type Logger, parseCommitSha, requireStorable } from '@pipit/core';
 import { appendAudit, type PipelineObserver } from '@pipit/pipeline';
 import { createRedactor, createSandbox } from '@pipit/plugin-kit';
 import { composePipeline, type Ground, parts } from './compose-pipeline.js';
@@ -168,7 +168,9 @@ const buildRuntime = (
     },
     receive: (instance, request) =>
       receiveHook({ instances, intake: container.get(parts.intake), logger, signal: stopping.signal }, instance, request),
-    submit: async ({ repository, ref, sha, before, author, key }, actor) => {
+    submit: async (request, actor) => {
+      requireStorable({ ...request, actor }, 'the change');
+      const { repository, ref, sha, before, author, key } = request;
       const parsed = sha === null ? null : parseCommitSha(sha);
       const event = {
         key: key ?? `submit:${repository.id}:${ref}:${before ?? ''}:${sha ?? ''}`,

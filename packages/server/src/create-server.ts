@@ -9,6 +9,7 @@ import { isLoopback, urlOf } from './listening-address.js';
 import { createMetrics } from './metrics.js';
 import { describeApi } from './openapi.js';
 import { createRefusalLog } from './refusal-log.js';
+import { refuseUnstorableText, requireStorableUrl } from './refuse-text.js';
 import { noteAddress } from './remote-address.js';
 import { CHANGES_ROUTE, changeRoutes } from './routes/change-routes.js';
 import { commandRoutes } from './routes/command-routes.js';
@@ -83,6 +84,15 @@ const listenError = (cause: unknown, where: string): PluginError => {
   });
 };
 
+const urlError = (url: string): unknown => {
+  try {
+    requireStorableUrl(url);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+};
+
 /** Serves a runtime over HTTP: webhooks in, API, live events, probes, metrics. It does nothing before `listen`. */
 export const createServer = ({
   runtime,
@@ -117,8 +127,9 @@ export const createServer = ({
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     http: { headersTimeout: HEADERS_TIMEOUT_MS },
     genReqId: () => `${startedAt}-${++requests}`,
+    // A path that cannot be decoded: before any hook.
     frameworkErrors: (error, request, reply) => {
-      sendError(error, request, reply);
+      sendError(urlError(request.raw.url ?? '/') ?? error, request, reply);
     },
     clientErrorHandler: (error, socket) => {
       if (socket.writable && 'code' in error && error.code !== 'ECONNRESET') {
@@ -147,6 +158,7 @@ export const createServer = ({
     noteAddress(request);
     reply.headers(SECURITY_HEADERS);
   });
+  refuseUnstorableText(app);
   app.addHook('onSend', async (_request, reply) => {
     // Else a kept-alive connection would hold the closing up to its idle timeout.
     if (drain.isDraining()) reply.header('connection', 'close');

@@ -169,7 +169,7 @@ describe('what is read', () => {
     ['GET', '/api/apps/nope/hosts', 404, 'APP_UNKNOWN'],
     ['PUT', '/api/runs', 405, 'METHOD_NOT_ALLOWED'],
     ['GET', '/api/apps/web/promote', 405, 'METHOD_NOT_ALLOWED'],
-    ['GET', '/api/runs/%E0%A4%A', 400, 'REQUEST_MALFORMED'],
+    ['GET', '/api/runs/%E0%A4%A', 400, 'INVALID_TEXT'],
   ])('%s %s is answered %i %s', async (method, path, status, code) => {
     const { url } = await serve();
     const answer = await rawRequest(`${url}${path}`, { method });

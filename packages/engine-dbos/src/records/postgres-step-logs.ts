@@ -1,9 +1,9 @@
+import { storableText } from '@pipit/core';
 import type { StepLogs } from '@pipit/pipeline';
 import { type Kysely, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { mapDatabaseError } from './database-errors.js';
 import { readsOf } from './run-statement.js';
-import { storableText } from './storable-text.js';
 
 /** What is kept of one operation's logs; the beginning goes first. */
 const MAX_OPERATION_BYTES = 4 * 1024 * 1024;

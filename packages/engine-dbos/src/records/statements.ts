@@ -1,7 +1,7 @@
+import { storableJson, storableText } from '@pipit/core';
 import { type KeyOf, type Query, type StepEntry, TABLE_KEYS, type TableName, type Tables } from '@pipit/pipeline';
 import { JSON_COLUMNS } from './json-columns.js';
 import { RECORDS_SCHEMA } from './migrations.js';
-import { storableJson, storableText } from './storable-text.js';
 
 export type Row = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Inbound } from '@pipit/core';
+import { type Inbound, storableJson } from '@pipit/core';
 import { type Actor, type AuditEntry, openAudit } from '../audit.js';
 import { batchCalls } from '../batch-calls.js';
 import type { IdSource, PipelineClock } from '../ports/clock.js';
@@ -90,8 +90,10 @@ export const createIntake = (ports: {
 
   return {
     accept: async (delivery) => {
-      const accepted = await storeTogether(delivery);
-      if (!accepted.repeated) ports.onAccepted(laneOf(delivery.instance, delivery.inbound));
+      // Parsed back as what it was: only texts changed. A push is not lost because of its author's name.
+      const inbound = JSON.parse(storableJson(delivery.inbound)) as Inbound;
+      const accepted = await storeTogether({ ...delivery, inbound });
+      if (!accepted.repeated) ports.onAccepted(laneOf(delivery.instance, inbound));
       return accepted;
     },
   };

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { authenticate } from '../authenticate.js';
+import { textOfBody } from '../refuse-text.js';
 import { appParams, cancelBody, noQuery, promoteBody, reconcileBody, rollbackBody, runParams } from '../schemas/request-schemas.js';
 import { begun, cancelled, reconciled } from '../schemas/view-schemas.js';
 import type { Actor } from '../served-runtime.js';
@@ -30,9 +31,13 @@ export const commandRoutes =
     });
     const parseJson = app.getDefaultJsonParser('error', 'error');
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
-      if (body === '') done(null, undefined);
-      else void parseJson(request, body.toString(), done);
+    app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (request, body: Buffer, done) => {
+      if (body.length === 0) return done(null, undefined);
+      try {
+        void parseJson(request, textOfBody(body), done);
+      } catch (error) {
+        done(error as Error); // ours: not UTF-8
+      }
     });
     app.addHook('preValidation', async (request) => {
       // Every field of a command may be left out, and so may the body.

@@ -1,3 +1,4 @@
+import { storableText } from '@pipit/core';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { answerError } from '../error-answer.js';
@@ -40,7 +41,8 @@ export const hookRoutes =
     const held = new WeakMap<FastifyRequest, number>();
     const instanceOf = (request: FastifyRequest): string => {
       const parsed = hookParams.safeParse(request.params);
-      return parsed.success ? parsed.data.instance : '?';
+      // Refused before, for text that cannot be stored: not to be stored as something else here.
+      return parsed.success && storableText(parsed.data.instance) === parsed.data.instance ? parsed.data.instance : '?';
     };
     const noteRefusal = async (request: FastifyRequest, code: string, message: string): Promise<void> => {
       metrics.countRefusal(code);
