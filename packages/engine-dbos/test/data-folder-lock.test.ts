@@ -1,6 +1,7 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { lockDataFolder, prepareDataFolder, readDataFolderOwner } from '../src/index.js';
 import { buildProgram, runProgram } from './support/program.js';
 import { systemClock as clock } from './support/quiet-logger.js';
@@ -32,6 +33,109 @@ const raceAll = async (dataFolder: string, count: number) => {
   };
 };
 
+const lockFile = async (dataFolder: string): Promise<string> => {
+  const names = (await readdir(join(dataFolder, 'run'))).filter((name) => name.startsWith('lock.'));
+  return join(dataFolder, 'run', names.sort().at(-1) ?? '');
+};
+
+const editRecord = async (dataFolder: string, changes: Readonly<Record<string, unknown>>): Promise<void> => {
+  const path = await lockFile(dataFolder);
+  const record = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  await writeFile(path, JSON.stringify({ ...record, ...changes }));
+};
+
+/** As on a system without flock(1); for programs that are started too. */
+const takeFlockAway = (): void => {
+  vi.stubEnv('PATH', '/nonexistent');
+  onTestFinished(() => void vi.unstubAllEnvs());
+};
+
+/** Why there are no namespaces of our own here; undefined: there are. */
+const noNamespaces = ((): string | undefined => {
+  const { status, stderr, error } = spawnSync('unshare', [...ownNamespaces(), 'true'], { encoding: 'utf8' });
+  return status === 0 ? undefined : `unshare: ${error?.message ?? stderr.trim()}`;
+})();
+
+function ownNamespaces(): readonly string[] {
+  return [...(process.getuid?.() === 0 ? [] : ['--map-root-user']), '--pid', '--mount', '--fork', '--mount-proc', '--kill-child'];
+}
+
+describe('the lock of the kernel', () => {
+  it('keeps the folder for a holder that is frozen and seems to be elsewhere', async () => {
+    const dataFolder = await freshDataFolder();
+    const holder = await startRacer(dataFolder);
+    holder.send('go');
+    const pid = await holder.next<number>('locked');
+    process.kill(pid, 'SIGSTOP');
+    // As a container sees it: another host, another pid namespace, and no heartbeat comes.
+    await editRecord(dataFolder, { host: 'frozen', pidNamespace: 'pid:[1]' });
+    await expect(lockDataFolder({ dataFolder, clock })).rejects.toMatchObject({
+      code: 'DATA_FOLDER_IN_USE',
+      message: expect.stringContaining(`pipit process ${pid} on frozen`),
+    });
+    process.kill(pid, 'SIGCONT');
+    await holder.killHard();
+    const next = await lockDataFolder({ dataFolder, clock });
+    expect(next.unguarded).toBeUndefined();
+    await next.release();
+  });
+
+  it.skipIf(noNamespaces !== undefined)(
+    `keeps it against another pid and mount namespace, from both sides${noNamespaces === undefined ? '' : ` (skipped: ${noNamespaces})`}`,
+    async () => {
+      const dataFolder = await freshDataFolder();
+      const inside = runProgram(program.path, ['race', dataFolder], ['unshare', ...ownNamespaces()]);
+      await inside.next('prepared');
+      inside.send('go');
+      await inside.next('locked');
+      await expect(lockDataFolder({ dataFolder, clock })).rejects.toMatchObject({ code: 'DATA_FOLDER_IN_USE' });
+      inside.send('release');
+      await inside.next('released');
+      const outside = await lockDataFolder({ dataFolder, clock });
+      const second = runProgram(program.path, ['race', dataFolder], ['unshare', ...ownNamespaces()]);
+      await second.next('prepared');
+      second.send('go');
+      expect(await second.next('refused')).toMatchObject({ code: 'DATA_FOLDER_IN_USE' });
+      await outside.release();
+    },
+  );
+
+  it('is not lost with the files that name its holder', async () => {
+    const dataFolder = await freshDataFolder();
+    const lock = await lockDataFolder({ dataFolder, clock });
+    await rm(join(dataFolder, 'run'), { recursive: true });
+    await expect(lockDataFolder({ dataFolder, clock })).rejects.toMatchObject({
+      code: 'DATA_FOLDER_IN_USE',
+      hint: expect.stringContaining('fuser -v'),
+    });
+    await lock.release().catch(() => undefined); // its file is gone
+    await (await lockDataFolder({ dataFolder, clock })).release();
+  });
+
+  it('is free at once when its holder was killed, whatever lives under the name that it wrote', async () => {
+    const dataFolder = await freshDataFolder();
+    const killed = await startRacer(dataFolder);
+    killed.send('go');
+    await killed.next('locked');
+    await killed.killHard();
+    const { started } = JSON.parse(await readFile(await lockFile(dataFolder), 'utf8')) as { started: string };
+    expect(started).not.toBe('');
+    // Its pid is now the one of a process that lives: our own.
+    const stat = await readFile('/proc/self/stat', 'utf8');
+    await editRecord(dataFolder, { pid: process.pid, started: stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] });
+    await (await lockDataFolder({ dataFolder, clock })).release();
+  });
+
+  it('is done without, and says so, where there is no flock', async () => {
+    takeFlockAway();
+    const dataFolder = await freshDataFolder();
+    const lock = await lockDataFolder({ dataFolder, clock });
+    expect(lock.unguarded).toContain('flock (of util-linux) is not installed');
+    await expect(lockDataFolder({ dataFolder, clock })).rejects.toMatchObject({ code: 'DATA_FOLDER_IN_USE' });
+    await lock.release();
+  });
+});
+
 describe('lockDataFolder', () => {
   it('refuses a second holder, naming the first, its start, its address and what to do', async () => {
     const dataFolder = await freshDataFolder();
@@ -59,7 +163,8 @@ describe('lockDataFolder', () => {
     await again.release();
   });
 
-  it('is not fooled by a pid that is used again, nor by a reboot', async () => {
+  it('is not fooled by a pid that is used again, nor by a reboot, without the kernel', async () => {
+    takeFlockAway();
     const dataFolder = await freshDataFolder();
     const lock = await lockDataFolder({ dataFolder, clock });
     const name = (await readdir(join(dataFolder, 'run'))).find((each) => each.startsWith('lock.')) ?? '';
@@ -84,7 +189,8 @@ describe('lockDataFolder', () => {
     await third.release();
   });
 
-  it('waits for a sign of life from a holder in another container, and takes over when there is none', async () => {
+  it('without the kernel, waits for a sign of life from a holder in another container, and takes over when there is none', async () => {
+    takeFlockAway();
     const dataFolder = await freshDataFolder();
     const lock = await lockDataFolder({ dataFolder, clock });
     const path = join(dataFolder, 'run', 'lock.1');
@@ -100,17 +206,21 @@ describe('lockDataFolder', () => {
     await (await lockDataFolder({ dataFolder, clock })).release();
   });
 
-  it('lets exactly one of many racers have a fresh folder, and one that a killed holder left', async () => {
-    const dataFolder = await freshDataFolder();
-    for (let round = 0; round < 3; round += 1) {
-      const { racers, winners, losers } = await raceAll(dataFolder, 8);
-      expect(winners).toHaveLength(1);
-      expect(losers).toHaveLength(7);
-      for (const loser of losers) expect(loser).toMatchObject({ code: 'DATA_FOLDER_IN_USE' });
-      await Promise.all(racers.map((racer) => racer.killHard()));
-    }
-    expect((await readdir(join(dataFolder, 'run'))).filter((name) => name.startsWith('lock.'))).toHaveLength(1);
-  });
+  it.each(['with', 'without'])(
+    '%s the kernel, lets exactly one of many racers have a fresh folder, and one that a killed holder left',
+    async (how) => {
+      if (how === 'without') takeFlockAway();
+      const dataFolder = await freshDataFolder();
+      for (let round = 0; round < 3; round += 1) {
+        const { racers, winners, losers } = await raceAll(dataFolder, 8);
+        expect(winners).toHaveLength(1);
+        expect(losers).toHaveLength(7);
+        for (const loser of losers) expect(loser).toMatchObject({ code: 'DATA_FOLDER_IN_USE' });
+        await Promise.all(racers.map((racer) => racer.killHard()));
+      }
+      expect((await readdir(join(dataFolder, 'run'))).filter((name) => name.startsWith('lock.'))).toHaveLength(1);
+    },
+  );
 });
 
 describe('readDataFolderOwner', () => {

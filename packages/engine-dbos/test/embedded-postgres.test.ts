@@ -1,9 +1,10 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { chmod, chown, cp, lstat, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { tryLockFolder } from '../src/data-folder/folder-lock.js';
 import { findPostmaster } from '../src/embedded/postmaster.js';
 import { findServerBinaries, locateInstalledPrograms } from '../src/embedded/server-binaries.js';
 import { type EmbeddedPostgres, prepareDataFolder, startEmbeddedPostgres } from '../src/index.js';
@@ -51,6 +52,18 @@ const query = async (database: { connection: object }, sql: string): Promise<rea
     await client.end();
   }
 };
+
+const ownNamespaces = [...(isRoot ? [] : ['--map-root-user']), '--pid', '--mount', '--fork', '--mount-proc', '--kill-child'];
+/** Why there are no namespaces of our own here; undefined: there are. As a mapped root PostgreSQL would not run. */
+const noNamespaces = ((): string | undefined => {
+  if (!isRoot) return 'needs root: PostgreSQL refuses to be the root that a user is in a namespace of its own';
+  const { status, stderr, error } = spawnSync('unshare', [...ownNamespaces, 'true'], { encoding: 'utf8' });
+  return status === 0 ? undefined : `unshare: ${error?.message ?? stderr.trim()}`;
+})();
+
+/** Runs the program below a shell in namespaces of its own; the shell, and with it the namespace, stays when the program has died. */
+const runInShell = (path: string, dataFolder: string) =>
+  runProgram(path, ['postgres', dataFolder, '500'], ['unshare', ...ownNamespaces, 'sh', '-c', '"$@"; sleep 600', 'sh']);
 
 const isAlive = (pid: number): Promise<boolean> =>
   readFile(`/proc/${pid}/stat`, 'utf8').then(
@@ -201,6 +214,63 @@ describe('startEmbeddedPostgres', () => {
     expect(database.adopted).toBe(false);
     expect(await query(database, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
+
+  it('stops a database that an older pipit left without the lock of the kernel, and starts one that has it', async () => {
+    const dataFolder = await freshData();
+    endOrphanAfterTest(dataFolder);
+    const parent = runProgram(program.path, ['postgres', dataFolder], ['env', 'PATH=/nonexistent']);
+    const { pid } = await parent.next<{ pid: number }>('started');
+    await parent.killHard();
+    const database = await start(dataFolder);
+    expect(database.adopted).toBe(false);
+    expect(await isAlive(pid)).toBe(false);
+    expect(await tryLockFolder(join(dataFolder, 'postgres', 'data'))).toEqual({ state: 'held' });
+  });
+
+  it.skipIf(noNamespaces !== undefined)(
+    `refuses to start beside a PostgreSQL in another container, seen from outside and from a third one${noNamespaces === undefined ? '' : ` (skipped: ${noNamespaces})`}`,
+    async () => {
+      const dataFolder = await freshData();
+      const cluster = join(dataFolder, 'postgres', 'data');
+      // The namespace's first process is a shell, so that the database outlives the pipit that started it.
+      const inside = runInShell(program.path, dataFolder);
+      const { pid } = await inside.next<{ pid: number }>('started');
+      inside.send('die');
+      await inside.next('dying');
+      // In that namespace it is PostgreSQL. Here it is whoever has the pid, or nobody.
+      expect(await readFile(join(cluster, 'postmaster.pid'), 'utf8')).toMatch(new RegExp(`^${pid}\n`));
+      await expect(startEmbeddedPostgres({ dataFolder, logger, lockPatienceMs: 500 })).rejects.toMatchObject({
+        code: 'DATABASE_IN_USE',
+        message: expect.stringContaining(`process ${pid} on`),
+        hint: expect.stringContaining('kill -INT'),
+      });
+      expect(await readFile(join(cluster, 'postmaster.pid'), 'utf8')).toMatch(new RegExp(`^${pid}\n`));
+      const third = runInShell(program.path, dataFolder);
+      expect(await third.next('refused')).toMatchObject({
+        code: 'DATABASE_IN_USE',
+        hint: expect.stringContaining('cannot be seen from here'),
+      });
+      await Promise.all([inside.killHard(), third.killHard()]);
+      await start(dataFolder);
+    },
+    90_000,
+  );
+
+  it('ends a frozen process that a killed database left, and starts it again', async () => {
+    const dataFolder = await freshData();
+    const database = await start(dataFolder);
+    const client = new pg.Client(database.connection);
+    client.on('error', () => undefined);
+    await client.connect();
+    const backend = Number((await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid);
+    process.kill(backend, 'SIGSTOP');
+    const restarted = new Promise((settle) => database.onRestart(settle));
+    process.kill(database.pid, 'SIGKILL');
+    await restarted;
+    expect(await isAlive(backend)).toBe(false);
+    expect(await query(database, 'select 1 as one')).toEqual([{ one: 1 }]);
+    client.end().catch(() => undefined);
+  }, 60_000);
 
   it('is not fooled by a postmaster.pid whose pid some other process has now', async () => {
     const dataFolder = await freshData();

@@ -135,6 +135,7 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
       runDoctor(views(), {
         workFolder: folder.sources,
         sandboxMode: ground.sandbox.mode,
+        unguarded: ground.storage.lock.unguarded,
         quarantine: await container.get(parts.quarantine).read(),
       }),
     promote: ({ app, role, ring, ifCanary, reason }) =>

@@ -46,6 +46,11 @@ export const openStorage = async (
   const folder = await prepareDataFolder(options.dataFolder);
   const lock = await lockDataFolder({ dataFolder: folder.folder, clock: systemClock });
   disposal.push('data folder lock', () => lock.release());
+  if (lock.unguarded !== undefined)
+    logger.warn(
+      { reason: lock.unguarded },
+      'The data folder has no lock of the kernel: a server that is paused for long loses it to a second one',
+    );
   let url = config.database?.url.reveal();
   if (url === undefined) {
     const postgres = await startEmbeddedPostgres({ dataFolder: folder.folder, logger, signal });

@@ -3,6 +3,7 @@ import { link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from '
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, PluginError } from '@pipit/core';
+import { type FolderLock, tryLockFolder } from './folder-lock.js';
 import { identifyProcess, type ProcessIdentity, processLiveness } from './process-identity.js';
 
 /** Who serves a data folder. */
@@ -18,6 +19,8 @@ export interface DataFolderOwner {
 
 /** Held by the one `pipit serve` of a data folder. */
 export interface DataFolderLock {
+  /** Why the kernel does not guard this lock, so that only its heartbeat does: a frozen holder is then taken for dead. Absent: it guards it. */
+  readonly unguarded?: string;
   /** Tells other processes where the server listens: see {@link readDataFolderOwner}. */
   recordUrl(url: string): Promise<void>;
   release(): Promise<void>;
@@ -27,10 +30,15 @@ interface LockRecord extends ProcessIdentity {
   readonly since: string;
   readonly url?: string;
   readonly released?: true;
+  /** The kernel holds a lock for as long as this holder lives, so on this kernel nobody needs to look for its process. */
+  readonly guarded?: true;
 }
 
 /**
- * The lock is a row of files `lock.<n>`; the highest is the lock. One that is released or whose holder died is never removed or
+ * Two locks in one. The kernel's, on the folder itself, holds off every process of this machine, however its holder is frozen and in whatever
+ * container it is (docs/decisions/0008). Files beside it name the holder, and are all there is where the kernel's lock is not to be had.
+ *
+ * They are a row of files `lock.<n>`; the highest counts. One that is released or whose holder died is never removed or
  * written by others: the next holder makes `lock.<n+1>` by link(2), which succeeds for exactly one of several racers.
  * Removing and re-making one file cannot do that, since a slow racer may remove the lock that a quick one has just taken.
  */
@@ -39,6 +47,9 @@ const LOCK_NAME = /^lock\.(\d+)$/;
 const HEARTBEAT_MS = 2_000;
 /** Such a holder counts as dead when its lock was not touched for so long. */
 const FOREIGN_PATIENCE_MS = 9_000;
+/** A killed holder's descriptors close, and one that takes the lock writes its name, within so long. */
+const KERNEL_PATIENCE_MS = 1_000;
+const KERNEL_POLL_MS = 100;
 
 const runFolder = (dataFolder: string): string => join(resolve(dataFolder), 'run');
 
@@ -83,8 +94,10 @@ const writeRecord = async (folder: string, record: LockRecord): Promise<string> 
   return path;
 };
 
-const isHeld = async (found: Found, self: ProcessIdentity, signal?: AbortSignal): Promise<boolean> => {
+const isHeld = async (found: Found, self: LockRecord, signal?: AbortSignal): Promise<boolean> => {
   if (found.record.released) return false;
+  // The kernel gave us the lock that this holder had: it is gone, and so is whatever has its pid now.
+  if (self.guarded && found.record.guarded && found.record.bootId === self.bootId) return false;
   const liveness = await processLiveness(found.record, self);
   if (liveness !== 'unknown') return liveness === 'alive';
   const touched = (): Promise<number | undefined> =>
@@ -97,17 +110,38 @@ const isHeld = async (found: Found, self: ProcessIdentity, signal?: AbortSignal)
   return (await touched()) !== before;
 };
 
-const inUse = (dataFolder: string, { pid, since, host, url }: LockRecord): PluginError =>
-  new PluginError({
+const inUse = (dataFolder: string, holder: LockRecord | undefined): PluginError => {
+  // Between taking the lock and writing who has it, or when the files were removed.
+  if (holder === undefined || holder.released)
+    return new PluginError({
+      code: 'DATA_FOLDER_IN_USE',
+      message: `${dataFolder} is in use by another pipit process, which has not written its name there`,
+      hint: `Find it with: fuser -v ${dataFolder}. Stop it first, or start with another data folder.`,
+      recovery: 'stop',
+    });
+  const { pid, since, host, url } = holder;
+  return new PluginError({
     code: 'DATA_FOLDER_IN_USE',
     message: `${dataFolder} is in use by pipit process ${pid} on ${host} since ${since}${url === undefined ? '' : `, serving ${url}`}`,
-    hint: `Use the one that runs, stop it first (kill ${pid} on ${host}), or start with another data folder.`,
+    hint: `Use the one that runs, stop it first (kill ${pid} on ${host}; a paused container holds it too), or start with another data folder.`,
     recovery: 'stop',
   });
+};
+
+/** @returns undefined: another process of this kernel has it */
+const lockByKernel = async (folder: string, signal?: AbortSignal): Promise<FolderLock | { readonly unguarded: string } | undefined> => {
+  for (let waitedMs = 0; ; waitedMs += KERNEL_POLL_MS) {
+    const attempt = await tryLockFolder(folder);
+    if (attempt.state === 'taken') return attempt.lock;
+    if (attempt.state === 'unsupported') return { unguarded: attempt.reason };
+    if (waitedMs >= KERNEL_PATIENCE_MS) return undefined;
+    await sleep(KERNEL_POLL_MS, undefined, signal ? { signal } : {});
+  }
+};
 
 /**
  * Takes a prepared data folder for this process, so that it has one `pipit serve`. A lock whose holder was killed is taken over by exactly
- * one of those who try; a pid that is used again, or a reboot, does not keep it.
+ * one of those who try; a pid that is used again, or a reboot, does not keep it. A holder that is paused keeps it.
  *
  * @throws PluginError `DATA_FOLDER_IN_USE` (stop), naming the holder
  */
@@ -119,14 +153,45 @@ export const lockDataFolder = async (options: {
   const dataFolder = resolve(options.dataFolder);
   const folder = runFolder(dataFolder);
   await mkdir(folder, { recursive: true });
-  const self = await identifyProcess();
-  let record: LockRecord = { ...self, since: options.clock.now().toISOString() };
+  const kernel = await lockByKernel(dataFolder, options.signal);
+  if (kernel === undefined) throw inUse(dataFolder, (await readHighest(folder))?.record);
+  const guard = 'descriptor' in kernel ? kernel : undefined;
+  try {
+    const named = await nameHolder({ ...options, dataFolder, folder, isGuarded: guard !== undefined });
+    return {
+      ...('unguarded' in kernel ? { unguarded: kernel.unguarded } : {}),
+      recordUrl: named.recordUrl,
+      release: async () => {
+        // Last, so that nobody who gets the lock finds our name there as a living holder's.
+        await named.release().finally(() => guard?.release());
+      },
+    };
+  } catch (error) {
+    guard?.release();
+    throw error;
+  }
+};
+
+/** Writes who holds the folder, and touches that while it does. */
+const nameHolder = async (options: {
+  readonly dataFolder: string;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly isGuarded: boolean;
+  readonly signal?: AbortSignal;
+}): Promise<Pick<DataFolderLock, 'recordUrl' | 'release'>> => {
+  const { dataFolder, folder, clock, isGuarded, signal } = options;
+  let record: LockRecord = {
+    ...(await identifyProcess()),
+    since: clock.now().toISOString(),
+    ...(isGuarded ? { guarded: true } : {}),
+  };
   const claim = await writeRecord(folder, record);
   try {
-    const generation = await take(folder, { dataFolder, claim, self, ...(options.signal ? { signal: options.signal } : {}) });
+    const generation = await take(folder, { dataFolder, claim, self: record, ...(signal ? { signal } : {}) });
     const path = join(folder, `lock.${generation}`);
     const heartbeat = setInterval(() => {
-      const now = options.clock.now();
+      const now = clock.now();
       // A lock that cannot be touched is gone with its folder; there is nobody left to tell.
       utimes(path, now, now).catch(() => undefined);
     }, HEARTBEAT_MS);
@@ -149,7 +214,7 @@ export const lockDataFolder = async (options: {
 
 const take = async (
   folder: string,
-  { dataFolder, claim, self, signal }: { dataFolder: string; claim: string; self: ProcessIdentity; signal?: AbortSignal },
+  { dataFolder, claim, self, signal }: { dataFolder: string; claim: string; self: LockRecord; signal?: AbortSignal },
 ): Promise<number> => {
   for (;;) {
     const found = await readHighest(folder);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@pipit/core';
+import type { ClusterLock } from './cluster-lock.js';
 import { askDatabase } from './connect.js';
 import type { Served } from './launch.js';
 import { findPostmaster, isRunning, stopPostmaster } from './postmaster.js';
@@ -10,21 +11,24 @@ const ATTEMPT_MS = 2_000;
 const WATCH_MS = 250;
 
 /**
- * Looks for the PostgreSQL that a killed pipit left running on this cluster. One that answers and is of our version is adopted;
+ * Looks for the PostgreSQL that a killed pipit left running on this cluster. One that answers, is of our version and holds the cluster's lock is adopted;
  * any other is stopped cleanly.
  */
 export const adoptPostgres = async (options: {
   readonly cluster: string;
   /** As `postgres --version` names it. */
   readonly version: string;
+  readonly lock: ClusterLock;
   readonly logger: Logger;
   readonly signal?: AbortSignal;
 }): Promise<Served | undefined> => {
-  const { cluster, version, logger, signal } = options;
+  const { cluster, version, lock, logger, signal } = options;
   const found = await findPostmaster(cluster);
   if (!found) return undefined;
   const { pid, started } = found;
-  for (let waitedMs = 0; waitedMs < ANSWER_WITHIN_MS && (await isRunning(found)); waitedMs += ATTEMPT_MS) {
+  // One of an older pipit does not hold it: after our own end nothing would keep others off.
+  const isGuarded = (await lock.look()) !== 'ours';
+  for (let waitedMs = 0; isGuarded && waitedMs < ANSWER_WITHIN_MS && (await isRunning(found)); waitedMs += ATTEMPT_MS) {
     signal?.throwIfAborted();
     // Read again: the socket's folder is written a little after the pid.
     const socketFolder = (await findPostmaster(cluster))?.socketFolder ?? '';

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, PluginError } from '@pipit/core';
 import { adoptPostgres } from './adopt.js';
 import { DATABASE_NAME, prepareCluster } from './cluster.js';
+import { createClusterLock } from './cluster-lock.js';
 import { askDatabase } from './connect.js';
 import { type LaunchOptions, launchPostgres, type Served } from './launch.js';
 import { stopPostmaster } from './postmaster.js';
@@ -22,6 +23,8 @@ export interface EmbeddedPostgresOptions {
   readonly signal?: AbortSignal;
   /** Where programs are copied to that the database's user could not reach. Default `/var/cache/pipit` for root, else inside the data folder. */
   readonly sharedFolder?: string;
+  /** How long to wait for another PostgreSQL on the cluster to be gone, in milliseconds. Default 15,000. */
+  readonly lockPatienceMs?: number;
 }
 
 export interface EmbeddedPostgres {
@@ -46,16 +49,18 @@ const MAX_RESTARTS = 8;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2_000;
 const STABLE_AFTER_MS = 60_000;
+/** A PostgreSQL that was stopped or killed just now may take so long to be gone. */
+const LOCK_PATIENCE_MS = 15_000;
 
 /**
  * Runs PostgreSQL from its npm binaries as a supervised process on a Unix socket, which only its own user (and root) can reach.
  * Made on the first start; adopted when a killed pipit left it running; started again when it dies.
  *
- * @throws PluginError `DATABASE_BINARIES_UNUSABLE`, `DATABASE_FOLDER_UNREACHABLE`, `DATABASE_INIT_FAILED`, `DATABASE_START_FAILED`,
- * `DATABASE_USER_NOT_MADE`, `DATABASE_VERSION_MISMATCH` (all stop)
+ * @throws PluginError `DATABASE_BINARIES_UNUSABLE`, `DATABASE_FOLDER_UNREACHABLE`, `DATABASE_INIT_FAILED`, `DATABASE_IN_USE`,
+ * `DATABASE_START_FAILED`, `DATABASE_USER_NOT_MADE`, `DATABASE_VERSION_MISMATCH` (all stop)
  */
 export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> => {
-  const { logger, signal } = options;
+  const { logger, signal, lockPatienceMs = LOCK_PATIENCE_MS } = options;
   const postgresFolder = join(resolve(options.dataFolder), 'postgres');
   const cluster = join(postgresFolder, 'data');
   await mkdir(postgresFolder, { recursive: true, mode: 0o700 });
@@ -66,18 +71,27 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   const binaries = await findServerBinaries({ user, sharedFolder });
   await prepareCluster({ cluster, binaries, user, logger, ...(signal ? { signal } : {}) });
 
-  const adopted = await adoptPostgres({ cluster, version: binaries.version, logger, ...(signal ? { signal } : {}) });
+  const lock = createClusterLock(cluster);
   const launch = async (socketFolder: string, extra: Pick<LaunchOptions, 'signal'> = {}): Promise<Served> =>
-    launchPostgres({ postgresFolder, cluster, socketFolder, binaries, user, ...extra });
-  const served = adopted ?? (await launch(await prepareSocketFolder(postgresFolder, user), signal ? { signal } : {}));
-  await makeDatabase(served.socketFolder);
-  return supervise({
-    served,
-    adopted: adopted !== undefined,
-    logger,
-    launch,
-    clean: () => removeSocketFolder(postgresFolder, served.socketFolder),
-  });
+    launchPostgres({ postgresFolder, cluster, socketFolder, binaries, user, lock, lockPatienceMs, ...extra });
+  try {
+    const adopted = await adoptPostgres({ cluster, version: binaries.version, lock, logger, ...(signal ? { signal } : {}) });
+    const served = adopted ?? (await launch(await prepareSocketFolder(postgresFolder, user), signal ? { signal } : {}));
+    await makeDatabase(served.socketFolder);
+    return supervise({
+      served,
+      adopted: adopted !== undefined,
+      logger,
+      launch,
+      clean: async () => {
+        lock.release();
+        await removeSocketFolder(postgresFolder, served.socketFolder);
+      },
+    });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
 };
 
 const makeDatabase = async (socketFolder: string): Promise<void> => {

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginError } from '@pipit/core';
 import { processStart } from '../data-folder/process-identity.js';
+import type { ClusterLock } from './cluster-lock.js';
 import { askDatabase } from './connect.js';
-import { readPidFile, removeMisleadingLocks, stopPostmaster } from './postmaster.js';
+import { endOrphans, readPidFile, removeMisleadingLocks, stopPostmaster } from './postmaster.js';
 import { SERVER_ENVIRONMENT } from './run-command.js';
 import type { ServerBinaries } from './server-binaries.js';
 import { settingArguments } from './server-settings.js';
@@ -17,6 +18,8 @@ export interface LaunchOptions {
   readonly socketFolder: string;
   readonly binaries: ServerBinaries;
   readonly user: ServerUser | undefined;
+  readonly lock: ClusterLock;
+  readonly lockPatienceMs: number;
   readonly signal?: AbortSignal;
 }
 
@@ -40,7 +43,7 @@ const tailOf = async (log: string, from: number): Promise<string> =>
  * Starts PostgreSQL in a session of its own, so that Ctrl-C in pipit's terminal does not stop it before pipit has drained, and waits until
  * it takes connections. Its messages go to a file, because a pipe would break when pipit is killed.
  *
- * @throws PluginError `DATABASE_START_FAILED` (stop)
+ * @throws PluginError `DATABASE_START_FAILED`, `DATABASE_IN_USE` (both stop)
  */
 export const launchPostgres = async (options: LaunchOptions): Promise<Served> => {
   const { cluster, socketFolder, user, signal } = options;
@@ -51,6 +54,9 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
   );
   if (size > MAX_LOG_BYTES) await rename(log, `${log}.1`);
   const from = size > MAX_LOG_BYTES ? 0 : size;
+  await endOrphans(cluster);
+  // From here on no other PostgreSQL can be on this cluster, whether it can be seen or not.
+  const lock = await options.lock.take(options.lockPatienceMs, signal);
   await removeMisleadingLocks(cluster, socketFolder);
   const output = await open(log, 'a', 0o600);
   const child = spawn(options.binaries.postgres, ['-D', cluster, ...settingArguments(socketFolder)], {
@@ -58,7 +64,8 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
     cwd: '/',
     env: SERVER_ENVIRONMENT,
     detached: true,
-    stdio: ['ignore', output.fd, output.fd],
+    // The last one only to be held: by the postmaster, and by every process that it forks.
+    stdio: ['ignore', output.fd, output.fd, ...(lock === undefined ? [] : [lock])],
   });
   let hasEnded: string | undefined;
   const ended = new Promise<void>((settle) => {
@@ -86,7 +93,10 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
     const file = await readPidFile(cluster);
     if (file?.pid === pid && file.status === 'ready') {
       const answer = await askDatabase({ socketFolder, database: 'postgres', sql: 'select 1', withinMs: 5_000 });
-      if (answer) return { pid, started, socketFolder, ended };
+      if (answer) {
+        await options.lock.recordHolder(pid);
+        return { pid, started, socketFolder, ended };
+      }
     }
     await sleep(20);
   }

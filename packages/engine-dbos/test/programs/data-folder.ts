@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { isPluginError } from '@pipit/core';
 import { createFileStore, lockDataFolder, prepareDataFolder, startEmbeddedPostgres } from '../../src/index.js';
 
-const [, , action, dataFolder = ''] = process.argv;
+const [, , action, dataFolder = '', lockPatienceMs = '15000'] = process.argv;
 const clock = { now: () => new Date() };
 const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const tell = (line: object): void => console.log(JSON.stringify(line));
@@ -27,9 +27,12 @@ const race = async (): Promise<void> => {
 const postgres = async (): Promise<void> => {
   await prepareDataFolder(dataFolder);
   tell({ starting: true });
-  const database = await startEmbeddedPostgres({ dataFolder, logger });
+  const database = await startEmbeddedPostgres({ dataFolder, logger, lockPatienceMs: Number(lockPatienceMs) });
   tell({ started: { pid: database.pid, socketFolder: database.socketFolder, adopted: database.adopted } });
-  await order();
+  if ((await order()) === 'die') {
+    tell({ dying: true });
+    process.kill(process.pid, 'SIGKILL');
+  }
   await database.stop();
   tell({ stopped: true });
 };

@@ -8,7 +8,12 @@ const DEADLINE_MS = 30_000;
 /** Asks pipit itself and every plugin instance how it is: each check by name, ok or what to do. */
 export const runDoctor = async (
   ports: ViewPorts,
-  own: { readonly workFolder: string; readonly sandboxMode: string; readonly quarantine: string | null },
+  own: {
+    readonly workFolder: string;
+    readonly sandboxMode: string;
+    readonly unguarded: string | undefined;
+    readonly quarantine: string | null;
+  },
 ): Promise<readonly Finding[]> => {
   const git = await findGitVersion(own.workFolder, ports.signal);
   const findings: Finding[] = [
@@ -25,6 +30,15 @@ export const runDoctor = async (
         ? { hint: 'Repositories run as pipit itself (trustRepositories: true); install bubblewrap and take it out.' }
         : {}),
     },
+    own.unguarded === undefined
+      ? { instance: 'pipit', name: 'data folder lock', ok: true, detail: 'held by the kernel' }
+      : {
+          instance: 'pipit',
+          name: 'data folder lock',
+          ok: false,
+          detail: `${own.unguarded}; a server that is paused for long loses its data folder to a second one`,
+          hint: 'Keep the data folder on a local file system, and install util-linux.',
+        },
     own.quarantine === null
       ? { instance: 'pipit', name: 'quarantine', ok: true, detail: 'none' }
       : {
