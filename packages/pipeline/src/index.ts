@@ -1,10 +1,11 @@
 export { type Actor, AUDIT_GENESIS, type AuditEntry, appendAudit, findBrokenAudit, hashAudit, PIPIT_ACTOR } from './audit.js';
-export { cancel } from './commands/cancel.js';
+export { type Cancelled, cancel } from './commands/cancel.js';
 export type { Asked, CommandPorts } from './commands/command-ports.js';
 export { type Promoted, type PromoteRequest, promote } from './commands/promote.js';
 export { type RollbackRequest, type RolledBack, rollback } from './commands/rollback.js';
 export { type Conductor, type ConductorOptions, type ConductorPorts, createConductor } from './conduct/conductor.js';
-export { decide, lockNameOf, type Move, type RunView } from './conduct/decide.js';
+export { decide, type Move, type RunView } from './conduct/decide.js';
+export { installLockOf, ringLockOf } from './conduct/locks.js';
 export {
   fitsHost,
   type HostVerdict,

@@ -2,7 +2,7 @@ import { parseCommitSha, parsePackageVersion } from '@pipit/core';
 import { describe, expect, it } from 'vitest';
 import {
   decide,
-  lockNameOf,
+  installLockOf,
   type Move,
   type OperationRow,
   type OperationState,
@@ -10,6 +10,7 @@ import {
   type RolloutRow,
   type RunRow,
   type RunView,
+  ringLockOf,
   rolloutIdOf,
   runIdOf,
 } from '../src/index.js';
@@ -76,11 +77,20 @@ const rolloutOf = (ring: string, changes: Partial<RolloutRow> = {}): RolloutRow 
   };
 };
 
+const lockAll = (runId: RunRow['id']) =>
+  [installLockOf(run), ...RINGS.map((ring) => ringLockOf(run, ring.name))].map((name) => ({
+    name,
+    runId,
+    reason: 'rollout of canary',
+    since: AT,
+  }));
+
 /** A run that stands before a stage, with all before it done. */
 const before = (stage: string, changes: Partial<RunView> = {}, of: Partial<RunRow> = {}): RunView => ({
   run: { ...run, stage, completedStages: order.slice(0, Math.max(0, order.indexOf(stage))), ...of },
   operations: [],
-  lock: { name: lockNameOf(run), runId: run.id, reason: 'rollout of canary', since: AT },
+  locks: lockAll(run.id),
+  rollbacks: [],
   promotions: [],
   rings: [
     { app: APP, role: ROLE, ring: CANARY, sequence: 1, rolloutId: rolloutOf('canary').id, version, state: 'verified', updatedAt: AT },
@@ -115,7 +125,7 @@ const say = (move: Move): string => {
     case 'start':
       return `start ${move.operation}`;
     case 'complete':
-      return move.releaseLock ? 'complete, unlock' : 'complete';
+      return move.releases.length > 0 ? 'complete, unlock' : 'complete';
     case 'lock':
       return move.supersede ? 'lock, supersede' : 'lock';
     case 'wait':
@@ -134,9 +144,9 @@ const table: Readonly<Record<string, readonly [string, string, string, string, s
   build: ['start build', 'none', 'none', 'complete', broken, cancelled],
   package: ['start package', 'none', 'none', 'complete', broken, cancelled],
   publish: ['start publish', 'none', 'none', 'complete', broken, cancelled],
-  'rollout:canary': ['start rollout', 'none', 'none', 'complete', 'go to rollback:canary', 'go to rollback:canary'],
+  'rollout:canary': ['start rollout', 'none', 'none', 'complete, unlock', 'go to rollback:canary', 'go to rollback:canary'],
   'bake:canary': ['start watch', 'none', 'none', 'complete, unlock', 'go to rollback:canary', 'go to rollback:canary'],
-  'rollout:production': ['start rollout', 'none', 'none', 'complete', 'go to rollback:production', 'go to rollback:production'],
+  'rollout:production': ['start rollout', 'none', 'none', 'complete, unlock', 'go to rollback:production', 'go to rollback:production'],
   'bake:production': ['start watch', 'none', 'none', 'complete, unlock', 'go to rollback:production', 'go to rollback:production'],
   'promotion:production': Array.from({ length: 6 }, () => 'wait for promotion') as [string, string, string, string, string, string],
 };
@@ -151,30 +161,38 @@ describe('the next move of a run', () => {
     expect(say(decide(before(stage, { operations: state === 'none' ? [] : [operation(stage, state)] })))).toBe(expected);
   });
 
-  const other = { name: lockNameOf(run), runId: runIdOf(APP, 9), reason: 'rollout of canary', since: AT };
+  const other = lockAll(runIdOf(APP, 9));
   const newer = { ...run, id: runIdOf(APP, 2), number: 2 };
   const asked = { runId: run.id, ring: policy('production').name, sequence: 1, version, actor: 'anna', reason: null, createdAt: AT };
   const soon = { now: new Date(Date.parse(AT) + 59_999) };
   const cancelledBy = { cancelRequestedBy: 'anna' };
+  const goingBack = (ring: string): RunRow => ({
+    ...run,
+    id: runIdOf(APP, 7),
+    number: 7,
+    kind: 'rollback',
+    actor: 'anna',
+    stage: `rollback:${ring}`,
+  });
   const failure = { code: 'E', message: 'it broke' };
   const aside = { failure, stage: 'rollback:canary' };
   const back = rolloutOf('canary', { purpose: 'rollback', sequence: 2, version: parsePackageVersion('0') });
 
   it.each<[string, RunView, string]>([
-    ['takes the free lock before the canary, superseding', before('rollout:canary', { lock: undefined }), 'lock, supersede'],
-    ['takes the free lock before production, superseding nobody', before('rollout:production', { lock: undefined }), 'lock'],
-    ['waits for a lock that another run holds', before('rollout:canary', { lock: other }), 'wait for rollout-lock'],
+    ['takes the free lock before the canary, superseding', before('rollout:canary', { locks: [] }), 'lock, supersede'],
+    ['takes the free lock before production, superseding nobody', before('rollout:production', { locks: [] }), 'lock'],
+    ['waits for a lock that another run holds', before('rollout:canary', { locks: other }), 'wait for rollout-lock'],
     [
       'gives way to a newer run before the canary',
-      before('rollout:canary', { lock: undefined, newerRun: newer }),
+      before('rollout:canary', { locks: [], newerRun: newer }),
       'end superseded: Run web-2 is newer and goes first',
     ],
-    ['does not give way before production', before('rollout:production', { lock: undefined, newerRun: newer }), 'lock'],
+    ['does not give way before production', before('rollout:production', { locks: [], newerRun: newer }), 'lock'],
     ['does not give way with the lock in hand', before('rollout:canary', { newerRun: newer }), 'start rollout'],
     ['ends instead of beginning a stage when cancelled', before('package', {}, cancelledBy), 'end cancelled: Cancelled by anna'],
     [
       'ends instead of taking the lock when cancelled',
-      before('rollout:canary', { lock: undefined }, cancelledBy),
+      before('rollout:canary', { locks: [] }, cancelledBy),
       'end cancelled: Cancelled by anna',
     ],
     [
@@ -258,6 +276,52 @@ describe('the next move of a run', () => {
         { rings: [policy('canary'), policy('production', { promotion: 'automatic' })] },
       ),
       'complete',
+    ],
+    [
+      'waits for a ring that another run bakes',
+      before('rollout:canary', { locks: other.filter((lock) => lock.name.startsWith('ring:')) }),
+      'wait for rollout-lock',
+    ],
+    [
+      'waits for a rollback of any ring',
+      before('rollout:canary', { locks: [], rollbacks: [goingBack('production')] }),
+      'wait for rollout-lock',
+    ],
+    [
+      'does not wait for a bake when it goes back',
+      before('rollback:canary', { locks: other.filter((lock) => lock.name.startsWith('ring:')) }, aside),
+      'lock',
+    ],
+    ['goes back though it was cancelled', before('rollback:canary', { locks: [] }, { ...aside, ...cancelledBy }), 'lock'],
+    [
+      'is not watched when a person takes its ring back',
+      before('bake:canary', { rollbacks: [goingBack('canary')] }),
+      'end rolled-back: anna rolls canary back (run web-7)',
+    ],
+    [
+      'is watched on while another ring goes back',
+      before('bake:canary', { ...soon, rollbacks: [goingBack('production')] }),
+      'wait for bake',
+    ],
+    [
+      'ends with its install when a person takes its ring back',
+      before('rollout:canary', { operations: [operation('rollout:canary', 'succeeded')], rollbacks: [goingBack('canary')] }),
+      'end rolled-back: anna rolls canary back (run web-7)',
+    ],
+    [
+      'leaves the way back to the person who asked for it',
+      before('rollout:canary', { operations: [operation('rollout:canary', 'failed')], rollbacks: [goingBack('canary')] }),
+      'end rolled-back: it broke; anna rolls canary back (run web-7)',
+    ],
+    [
+      'is not promoted when its ring goes back',
+      before('promotion:production', { promotions: [asked], rollbacks: [goingBack('canary')] }),
+      'end rolled-back: anna rolls canary back (run web-7)',
+    ],
+    [
+      'ends its bake when cancelled',
+      before('bake:canary', soon, cancelledBy),
+      'end cancelled: Cancelled by anna before the bake of canary was over',
     ],
     ['goes back with the lock in hand', before('rollback:canary', {}, aside), 'start rollout'],
     [

@@ -5,7 +5,7 @@
  */
 import { type Ci, type CommitSha, parsePackageName } from '@pipit/core';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { PipelineCatalog, RolloutRow } from '../src/index.js';
+import { installLockOf, type PipelineCatalog, type RolloutRow, ringLockOf } from '../src/index.js';
 import { failCalls } from './world/outside.js';
 import { MAIN, policy, REPOSITORY, World } from './world/world.js';
 
@@ -72,12 +72,18 @@ vi.mock('../src/conduct/decide.js', async (original) => {
     if (taken.has('the rollout lock') && move.type === 'wait' && move.for === 'rollout-lock')
       return { type: 'start', stage: move.stage, operation: 'rollout' };
     if (taken.has('the bake') && move.type === 'wait' && move.for === 'bake')
-      return { type: 'complete', stage: move.stage, releaseLock: true };
+      return { type: 'complete', stage: move.stage, releases: view.locks.map((lock) => lock.name) };
     if (taken.has('superseding') && move.type === 'lock') return { ...move, supersede: false };
     if (taken.has('the order of runs') && move.type === 'end' && move.outcome === 'superseded') {
       const [ring] = view.run.rings;
-      if (ring !== undefined && view.lock === undefined)
-        return { type: 'lock', stage: { name: `rollout:${ring.name}`, kind: 'rollout', ring: ring.name }, reason: 'x', supersede: true };
+      if (ring !== undefined && view.locks.length === 0)
+        return {
+          type: 'lock',
+          stage: { name: `rollout:${ring.name}`, kind: 'rollout', ring: ring.name },
+          names: [installLockOf(view.run), ringLockOf(view.run, ring.name)],
+          reason: 'x',
+          supersede: true,
+        };
     }
     return move;
   };
@@ -280,7 +286,7 @@ const guards: readonly Guard[] = [
       await world.settle();
       await world.push();
       for (const host of world.hostsOf('canary')) host.busy = true;
-      await world.until(async () => (await world.records.list('locks')).length === 1);
+      await world.until(async () => (await world.records.list('locks')).length > 0);
       return (await world.run(1)).state === 'waiting';
     },
   },

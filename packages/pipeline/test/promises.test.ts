@@ -73,7 +73,7 @@ describe('promise', () => {
     await world.push();
     await world.untilRun(1, { waitingFor: 'bake' });
     expect(await world.records.list('locks')).toEqual([
-      { name: 'rollout:web:app', runId: 'web-1', reason: 'rollout of canary', since: expect.stringMatching(/^2026-01-01T/) },
+      { name: 'ring:web:app:canary', runId: 'web-1', reason: 'rollout of canary', since: expect.stringMatching(/^2026-01-01T/) },
     ]);
   });
 

@@ -51,7 +51,7 @@ describe('a newer run', () => {
     await world.untilRun(1, { waitingFor: 'bake' });
     await world.push();
     await world.untilRun(2, { waitingFor: 'rollout-lock' });
-    expect((await world.run(2)).reason).toMatch(/^Run web-1 holds the rollout lock of web \(rollout of canary\) since 2026/);
+    expect((await world.run(2)).reason).toMatch(/^Run web-1 holds ring canary of web \(rollout of canary\) since 2026/);
     await world.push();
     await world.settle();
     expect(await outcomes()).toEqual({ 'web-1': 'superseded', 'web-2': 'superseded', 'web-3': 'promotion' });
@@ -267,16 +267,157 @@ describe('rollback', () => {
     expect(world.versionsOf('production')).toEqual([(await world.run(3)).version]);
   });
 
-  it('is refused while a rollout is under way, and changes nothing', async () => {
+  it('of any ring waits behind an install that is under way, and is next', async () => {
     await world.deliver();
-    await world.deliver();
+    const { version } = await world.deliver();
     await world.push();
     hold('canary', true);
     await world.until(() => world.outside.batches.length === 5);
-    const before = (await world.runs()).length;
-    await expect(world.rollback()).rejects.toMatchObject({ code: 'ROLLOUT_UNDER_WAY', message: expect.stringMatching(/^Run web-3 holds/) });
-    await expect(world.rollback({ ring: CANARY })).rejects.toMatchObject({ code: 'ROLLOUT_UNDER_WAY' });
-    expect((await world.runs()).length).toBe(before);
+    await world.push();
+    await world.untilRun(4, { waitingFor: 'rollout-lock' });
+    const back = await world.rollback({ ring: CANARY });
+    expect(back).toMatchObject({
+      runId: 'web-5',
+      version,
+      did: [`waits behind web-3's rollout of canary, then canary goes back to ${version}; that run ends there`],
+    });
+    await world.untilRun(5, { waitingFor: 'rollout-lock' });
+    hold('canary', false);
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-3': 'rolled-back', 'web-4': 'promotion', 'web-5': 'succeeded' });
+    const third = (await world.run(3)).version;
+    const installs = world.host('canary1').installs.map((each) => each.version);
+    expect(installs.slice(installs.findIndex((each) => each === third))).toEqual([third, version, (await world.run(4)).version]);
+    expect(await world.records.list('locks')).toEqual([]);
+  });
+
+  it('of a ring whose install fails meanwhile goes back once, and not twice', async () => {
+    const first = await world.deliver();
+    const second = await world.deliver();
+    await world.push();
+    await world.settle();
+    hold('production', true);
+    await world.promote();
+    await world.until(() => world.outside.batches.length === 6);
+    for (const host of world.hostsOf('production')) host.sick = (await world.run(3)).sha.slice(0, 7);
+    await world.rollback();
+    hold('production', false);
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-3': 'rolled-back', 'web-4': 'succeeded' });
+    expect(world.versionsOf('production')).toEqual([second.version]);
+    expect(world.outside.advertisements.filter((each) => each.ring === 'production').map((each) => each.document.version)).toEqual([
+      first.version,
+      second.version,
+      (await world.run(3)).version,
+      second.version,
+    ]);
+  });
+
+  it('of production while a canary bakes goes at once, and that bake goes on to its promotion', async () => {
+    const { version } = await world.deliver();
+    await world.deliver();
+    await world.push();
+    await world.untilRun(3, { waitingFor: 'bake' });
+    const { dueAt } = await world.run(3);
+    expect(await world.rollback()).toMatchObject({
+      ring: 'production',
+      version,
+      did: [`production goes back to ${version} now`, 'the bake of canary goes on (run web-3)'],
+    });
+    await world.untilRun(4, { state: 'ended' });
+    expect(await world.run(3)).toMatchObject({ waitingFor: 'bake', dueAt });
+    expect(world.versionsOf('production')).toEqual([version]);
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-3': 'promotion', 'web-4': 'succeeded' });
+    await world.promote();
+    await world.settle();
+    expect(world.versionsOf('production')).toEqual([(await world.run(3)).version]);
+  });
+
+  it('of production while production bakes ends that bake, and the next push and promotion do not wait for it', async () => {
+    world = new World({ rings: [policy('canary'), policy('production', { bakeMs: 3_600_000 })] });
+    const { version } = await world.deliver();
+    await world.push();
+    await world.settle();
+    await world.promote();
+    await world.untilRun(2, { stage: 'bake:production', waitingFor: 'bake' });
+    expect((await world.rollback()).did).toEqual(['ends the bake of production (run web-2)', `production goes back to ${version} now`]);
+    await world.push();
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-2': 'rolled-back', 'web-3': 'succeeded', 'web-4': 'promotion' });
+    expect(world.versionsOf('production')).toEqual([version]);
+    await world.promote();
+    await world.untilRun(4, { stage: 'bake:production' });
+    expect(world.versionsOf('production')).toEqual([(await world.run(4)).version]);
+    await world.settle();
+  });
+
+  it('leaves a release that nobody watched to the end behind: no canary goes back to it', async () => {
+    world = new World({ rings: [policy('canary'), policy('production', { bakeMs: 3_600_000 })] });
+    const { version } = await world.deliver();
+    await world.push();
+    await world.settle();
+    await world.promote();
+    await world.untilRun(2, { stage: 'bake:production', waitingFor: 'bake' });
+    hold('production', true);
+    await world.rollback();
+    await world.push({ plan: { release: 'unhealthy' } });
+    await world.pass(20_000);
+    hold('production', false);
+    await world.settle();
+    expect(world.versionsOf('canary')).toEqual([version]);
+  });
+
+  it('asked for twice goes back one release, and names the run that does it', async () => {
+    await world.deliver();
+    const { version } = await world.deliver();
+    await world.deliver();
+    hold('production', true);
+    const first = await world.rollback();
+    expect(await world.rollback()).toEqual({ ...first, did: [`run ${first.runId} brings production back to ${version} already`] });
+    hold('production', false);
+    await world.settle();
+    expect(world.versionsOf('production')).toEqual([version]);
+    expect((await world.records.list('audit', { where: { action: 'run.rollback' } })).map((line) => line.subject)).toEqual([
+      first.runId,
+      first.runId,
+    ]);
+  });
+
+  it('goes where it was said to go, also when another ring has moved before its turn', async () => {
+    const { version } = await world.deliver();
+    await world.push();
+    await world.settle();
+    hold('production', true);
+    await world.promote();
+    await world.until(() => world.outside.batches.length === 4);
+    expect(await world.rollback({ ring: CANARY })).toMatchObject({ version });
+    hold('production', false);
+    await world.settle();
+    expect(world.versionsOf('canary')).toEqual([version]);
+  });
+
+  it('is cancelled while it waits, and the runs behind it go on', async () => {
+    await world.deliver();
+    await world.push();
+    hold('canary', true);
+    await world.until(() => world.outside.batches.length === 3);
+    await world.rollback({ ring: CANARY });
+    await world.untilRun(3, { waitingFor: 'rollout-lock' });
+    expect(await world.cancel('web-3')).toEqual({ runId: 'web-3', did: ['ends the run now'] });
+    await world.untilRun(3, { state: 'ended' });
+    hold('canary', false);
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-2': 'promotion', 'web-3': 'cancelled' });
+  });
+
+  it('of a ring from which a promotion is asked keeps that promotion out', async () => {
+    await world.deliver();
+    await world.push();
+    await world.settle();
+    hold('canary', true);
+    await world.rollback({ ring: CANARY });
+    await expect(world.promote()).rejects.toMatchObject({ code: expect.stringMatching(/^(ROLLBACK_UNDER_WAY|PROMOTION_)/) });
     hold('canary', false);
     await world.settle();
   });
@@ -325,7 +466,7 @@ describe('cancel', () => {
     await world.cancel('web-1');
     hold('canary', false);
     await world.settle();
-    expect(await world.run(1)).toMatchObject({ outcome: 'cancelled', reason: 'Cancelled by anna' });
+    expect(await world.run(1)).toMatchObject({ outcome: 'cancelled', reason: expect.stringMatching(/^Cancelled by anna/) });
     expect(world.outside.advertisements.filter((each) => each.ring === 'production')).toEqual([]);
     expect(await world.records.list('locks')).toEqual([]);
     expect(world.outside.folders).toEqual(new Set());
@@ -350,6 +491,22 @@ describe('cancel', () => {
     hold('production', false);
     await world.settle();
     expect(await world.run(1)).toMatchObject({ outcome: 'succeeded' });
+  });
+
+  it('ends a bake at once, and what was not watched to the end is never promoted', async () => {
+    await world.deliver();
+    await world.push();
+    await world.untilRun(2, { waitingFor: 'bake' });
+    expect((await world.cancel('web-2')).did).toEqual([
+      expect.stringMatching(/^ends the bake of canary: .* stays there and counts as failed/),
+    ]);
+    const before = world.clock.time;
+    await world.untilRun(2, { outcome: 'cancelled' });
+    expect(world.clock.time - before).toBeLessThan(10_000);
+    await expect(world.promote()).rejects.toMatchObject({ code: 'PROMOTION_NOT_VERIFIED' });
+    await world.push();
+    await world.settle();
+    expect(await outcomes()).toMatchObject({ 'web-3': 'promotion' });
   });
 
   it('while it waits for the lock ends it at once', async () => {

@@ -2,6 +2,7 @@ import type { HealthFinding, HostReport, Labels } from '@pipit/core';
 import type {
   AppRow,
   AuditRow,
+  Cancelled,
   ErrorRecord,
   EventRow,
   LogPiece,
@@ -164,7 +165,7 @@ export interface Api {
   doctor(): Promise<readonly Finding[]>;
   promote(command: PromoteCommand): Promise<Promoted>;
   rollback(command: RollbackCommand): Promise<RolledBack>;
-  cancel(command: { readonly runId: string; readonly reason?: string }): Promise<void>;
+  cancel(command: { readonly runId: string; readonly reason?: string }): Promise<Cancelled>;
   /** Lifts a quarantine: takes what the outside advertises as the database's sequences. Answers what it took. */
   reconcile(command: {
     readonly reason: string;

@@ -18,7 +18,7 @@ export interface ErrorAnswer {
 /** Long enough for a restart of the database, short enough for a person who waits. */
 export const RETRY_AFTER_SECONDS = '5';
 
-const CONFLICTS = /^(?:PROMOTION_|ROLLBACK_)|^(?:ROLLOUT_UNDER_WAY|RUN_ENDED)$/;
+const CONFLICTS = /^(?:PROMOTION_|ROLLBACK_)|^RUN_ENDED$/;
 
 const statusOf = (code: string, recovery: string): number => {
   if (code.endsWith('_UNKNOWN')) return 404;

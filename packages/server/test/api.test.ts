@@ -87,7 +87,7 @@ describe('what changes state', () => {
     ['an unknown app', 'nope/promote', 'apps', {}, 404, 'APP_UNKNOWN', /nope/],
     ['an unknown ring', 'web/promote', 'apps', { body: '{"ring":"nowhere"}' }, 404, 'RING_UNKNOWN', /nowhere/],
     ['a canary that changed', 'web/promote', 'apps', { body: '{"ifCanary":"0.1"}' }, 409, 'PROMOTION_OVERTAKEN', /Not now/],
-    ['a rollout under way', 'web/rollback', 'apps', { body: '{"ring":"canary"}' }, 409, 'ROLLOUT_UNDER_WAY', /Not now/],
+    ['nothing to go back to', 'web/rollback', 'apps', { body: '{"ring":"canary"}' }, 409, 'ROLLBACK_NO_RELEASE', /Not now/],
     ['a run that ended', 'web-1/cancel', 'runs', {}, 409, 'RUN_ENDED', /Not now/],
     ['an unknown run', 'web-99/cancel', 'runs', {}, 404, 'RUN_UNKNOWN', /web-99/],
   ])('says what is wrong with %s', async (_what, path, group, changes, status, code, message) => {

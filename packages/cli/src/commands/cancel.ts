@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addExamples, type Launch, required } from '../command-line.js';
 import { withConnection } from '../connect.js';
 import { EXIT } from '../exit-codes.js';
+import { didLines } from './promote.js';
 import { waitForRun } from './wait-option.js';
 
 interface CancelOptions {
@@ -13,7 +14,7 @@ export const addCancelCommand = (program: Command, launch: Launch): void => {
   const command = program
     .command('cancel')
     .argument('<run>', 'for example web-12')
-    .description('ask a run to end at its next step; an install under way on a host is never cut off')
+    .description('ask a run to end at its next step; a bake ends at once, an install under way on a host is never cut off')
     .option('--reason <text>', 'why, for the audit trail')
     .option('--wait', 'wait until it has ended');
   addExamples(command, [
@@ -24,11 +25,12 @@ export const addCancelCommand = (program: Command, launch: Launch): void => {
     withConnection(session, async (connection) => {
       const id = required(args, 0);
       await connection.begin();
-      await connection.api.cancel({ runId: id, ...(options.reason === undefined ? {} : { reason: options.reason }) });
+      const cancelled = await connection.api.cancel({ runId: id, ...(options.reason === undefined ? {} : { reason: options.reason }) });
       if (options.wait !== true && connection.mode === 'server') {
-        session.show({ runId: id, asked: true }, () => [`Run ${id} was asked to end`]);
+        session.show({ ...cancelled, asked: true }, () => [`Run ${id} was asked to end`, ...didLines(cancelled)]);
         return EXIT.ok;
       }
+      for (const line of didLines(cancelled)) session.note(line);
       const { detail } = await waitForRun(session, connection.api, id, {
         isShown: true,
         promotedRing: promotionRing(await connection.api.showRun(id)),

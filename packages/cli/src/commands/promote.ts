@@ -14,7 +14,11 @@ interface Begun {
   readonly runId: string;
   readonly ring: string;
   readonly version: string;
+  /** What the command did beside that. */
+  readonly did?: readonly string[];
 }
+
+export const didLines = ({ did = [] }: { readonly did?: readonly string[] }): readonly string[] => did.map((each) => `  ${each}`);
 
 /** Tells what was begun; waits for its end when that was asked for, and always when nobody but this process works on it. */
 export const finishAct = async (
@@ -26,11 +30,11 @@ export const finishAct = async (
   const waits = act.wait || connection.mode === 'embedded';
   const said = `${act.verb} ${begun.ring} to ${begun.version}, run ${begun.runId}`;
   if (!waits) {
-    session.show(begun, () => [said]);
+    session.show(begun, () => [said, ...didLines(begun)]);
     session.note(`Follow it: pipit run show ${begun.runId} --watch`);
     return undefined;
   }
-  session.note(said);
+  for (const line of [said, ...didLines(begun)]) session.note(line);
   const { promotedRing } = act;
   const watched = await waitForRun(session, connection.api, begun.runId, {
     isShown: true,

@@ -1,6 +1,6 @@
 import type { AppName, PackageVersion, RingName, RoleName } from '@pipit/core';
 import { appendAudit } from '../audit.js';
-import { lockNameOf } from '../conduct/decide.js';
+import { ringLockOf } from '../conduct/locks.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { type RunId, runIdOf } from '../records/ids.js';
 import { nextRunNumber } from '../records/next-run-number.js';
@@ -74,14 +74,25 @@ const refuseUnlessVerified = ({ from }: Step, ifCanary: PackageVersion | undefin
     });
 };
 
-/** From its rollout until the end of its bake a ring may still fail: the run that gives it its release holds the lock so long. */
-const refuseWhileWatched = async (transaction: RecordsTransaction, latest: RunRow, { from }: Step): Promise<void> => {
-  const lock = await transaction.get('locks', { name: lockNameOf(latest) });
-  const holder = lock && (await transaction.get('runs', { id: lock.runId }));
-  if (holder?.stage !== `rollout:${from.ring}` && holder?.stage !== `bake:${from.ring}`) return;
+/** From its rollout until the end of its bake a ring may still fail: the run that gives it its release holds the ring so long. */
+const refuseWhileWatched = async (
+  transaction: RecordsTransaction,
+  { latest, open }: { readonly latest: RunRow; readonly open: readonly RunRow[] },
+  { from }: Step,
+): Promise<void> => {
+  const back = open.find((run) => run.stage === `rollback:${from.ring}`);
+  if (back !== undefined)
+    refuse({
+      code: 'ROLLBACK_UNDER_WAY',
+      message: `Run ${back.id} brings ring ${from.ring} back`,
+      hint: 'Push a commit that works, or promote what the ring runs when that run has ended.',
+    });
+  const lock = await transaction.get('locks', { name: ringLockOf(latest, from.ring) });
+  if (lock === undefined) return;
+  const holder = await transaction.get('runs', { id: lock.runId });
   refuse({
     code: 'PROMOTION_TOO_EARLY',
-    message: `Ring ${from.ring} is watched until ${holder.dueAt ?? 'its bake ends'}`,
+    message: `Ring ${from.ring} is watched until ${holder?.dueAt ?? 'its bake ends'}`,
     hint: 'Promote when its bake has ended.',
   });
 };
@@ -138,8 +149,8 @@ export const promote = async ({ records, catalog, clock, wakeRun }: CommandPorts
     const { app, role } = latest;
     const step = chooseStep(latest, await transaction.list('rings', { where: { app, role } }), request.ring);
     refuseUnlessVerified(step, request.ifCanary);
-    await refuseWhileWatched(transaction, latest, step);
     const open = await transaction.list('runs', { where: { app, role, state: ['active', 'waiting'] } });
+    await refuseWhileWatched(transaction, { latest, open }, step);
     const asked = await transaction.list('promotions', { where: { ring: step.to, sequence: step.from.sequence } });
     const already = open.find((run) => asked.some((each) => each.runId === run.id));
     if (already !== undefined) return { runId: already.id, ring: step.to, version: step.from.version };

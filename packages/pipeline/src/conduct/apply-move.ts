@@ -2,11 +2,12 @@ import { assertNever, type Json, type RingName } from '@pipit/core';
 import { appendAudit, openAudit, PIPIT_ACTOR } from '../audit.js';
 import { markKnownNotice } from '../notices/mark-notice.js';
 import { OPERATION_VERSIONS } from '../operations/operation-codes.js';
+import { abandonRun } from '../operations/verify-rollout.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { operationIdOf, type RunId } from '../records/ids.js';
 import type { LockRow, OperationRow, RunRow } from '../records/rows.js';
 import type { Stage } from '../stages/plan-stages.js';
-import { lockNameOf, type Move, type RunView } from './decide.js';
+import { type Move, type RunView, stageOf } from './decide.js';
 
 export interface Applied {
   /** To submit to the engine once the transaction is durable. */
@@ -40,9 +41,10 @@ const inputOf = (stage: Stage, view: RunView): Json => {
   }
 };
 
-const releaseLock = async (transaction: RecordsTransaction, run: RunRow, lock: LockRow | undefined): Promise<readonly RunId[]> => {
-  if (lock?.runId !== run.id) return [];
-  transaction.sendWithCommit(transaction.remove('locks', { name: lock.name }));
+const releaseLocks = async (transaction: RecordsTransaction, run: RunRow, locks: readonly LockRow[]): Promise<readonly RunId[]> => {
+  const own = locks.filter((lock) => lock.runId === run.id);
+  if (own.length === 0) return [];
+  for (const { name } of own) transaction.sendWithCommit(transaction.remove('locks', { name }));
   const waiting = await transaction.list('runs', {
     where: { app: run.app, role: run.role, state: 'waiting', waitingFor: 'rollout-lock' },
     orderBy: ['number', 'descending'],
@@ -61,13 +63,21 @@ const endingOf = ({ outcome, reason, at: time }: Ending): Partial<RunRow> => {
   return { state: 'ended', outcome, reason, waitingFor: null, dueAt: null, endedAt: at, updatedAt: at };
 };
 
-const readLock = (transaction: RecordsTransaction, run: RunRow): Promise<LockRow | undefined> =>
-  transaction.get('locks', { name: lockNameOf(run) });
+const readLocks = (transaction: RecordsTransaction, run: RunRow): Promise<readonly LockRow[]> =>
+  transaction.list('locks', { where: { runId: run.id } });
+
+/** What a run leaves unfinished, or nobody watched to the end, counts as failed: neither a promotion nor a rollback rests on it. */
+const abandon = (transaction: RecordsTransaction, run: RunRow, { outcome, reason, at }: Ending): Promise<void> => {
+  const stage = stageOf(run);
+  if (stage === undefined || stage.kind === 'operation' || stage.kind === 'promotion' || outcome === 'succeeded') return Promise.resolve();
+  return abandonRun(transaction, { run, baked: stage.kind === 'bake' ? stage.ring : undefined }, reason, at.toISOString());
+};
 
 /** Ends a run within a transaction: one that another run supersedes, or that a person takes back. */
 export const endRun = async (transaction: RecordsTransaction, run: RunRow, ending: Ending): Promise<readonly RunId[]> => {
   transaction.sendWithCommit(transaction.update('runs', { id: run.id }, endingOf(ending)));
-  return releaseLock(transaction, run, await readLock(transaction, run));
+  const [locks] = await Promise.all([readLocks(transaction, run), abandon(transaction, run, ending)]);
+  return releaseLocks(transaction, run, locks);
 };
 
 const listWaiting = (transaction: RecordsTransaction, { app, role }: RunRow): Promise<readonly RunRow[]> =>
@@ -124,21 +134,33 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     }
     case 'complete': {
       const changes = { ...active, stage: move.stage.name, completedStages: [...run.completedStages, move.stage.name] };
+      const done = view.locks.filter((lock) => lock.runId === run.id && move.releases.includes(lock.name));
       const [wake] = await Promise.all([
-        move.releaseLock ? releaseLock(transaction, run, view.lock) : [],
+        releaseLocks(transaction, run, done),
         move.stage.kind === 'promotion' ? auditAutomaticPromotion(transaction, view, move.stage.ring) : undefined,
       ]);
-      const lock = move.releaseLock && view.lock?.runId === run.id ? undefined : view.lock;
-      return { changes, next: { ...view, run: { ...run, ...changes }, lock }, wake };
+      const locks = view.locks.filter((lock) => !done.includes(lock));
+      return { changes, next: { ...view, run: { ...run, ...changes }, locks }, wake };
     }
     case 'lock': {
-      const lock = { name: lockNameOf(run), runId: run.id, reason: move.reason, since: at };
+      const missing = move.names.filter((name) => !view.locks.some((lock) => lock.name === name));
+      const locks = missing.map((name): LockRow => ({ name, runId: run.id, reason: move.reason, since: at }));
       const changes = { ...active, stage: move.stage.name };
       // Asked together: one round trip.
-      const [taken, waiting] = await Promise.all([transaction.insert('locks', lock), move.supersede ? listWaiting(transaction, run) : []]);
-      if (!taken) return { changes, next: 'anew', wake: [] };
+      const [taken, waiting] = await Promise.all([
+        transaction.insertAll('locks', locks),
+        move.supersede ? listWaiting(transaction, run) : [],
+      ]);
+      if (taken.includes(false)) {
+        await releaseLocks(
+          transaction,
+          run,
+          locks.filter((_lock, index) => taken[index]),
+        );
+        return { changes, next: 'anew', wake: [] };
+      }
       await supersede(transaction, { waiting, by: run, at: now });
-      return { changes, next: { ...view, run: { ...run, ...changes }, lock }, wake: [] };
+      return { changes, next: { ...view, run: { ...run, ...changes }, locks: [...view.locks, ...locks] }, wake: [] };
     }
     case 'wait': {
       const changes = { state: 'waiting', stage: move.stage.name, waitingFor: move.for, dueAt: move.dueAt, reason: move.reason } as const;
@@ -152,10 +174,11 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     }
     case 'end': {
       const { outcome, reason } = move;
-      const [lock, append] = await Promise.all([readLock(transaction, run), openAudit(transaction)]);
+      const ending = { outcome, reason, at: now };
+      const [locks, append] = await Promise.all([readLocks(transaction, run), openAudit(transaction), abandon(transaction, run, ending)]);
       append({ at: now, actor: PIPIT_ACTOR, action: 'run.end', subject: run.id, detail: { outcome, reason } });
-      const wake = await releaseLock(transaction, run, lock);
-      return { changes: endingOf({ outcome, reason, at: now }), wake };
+      const wake = await releaseLocks(transaction, run, locks);
+      return { changes: endingOf(ending), wake };
     }
     default:
       return assertNever(move);

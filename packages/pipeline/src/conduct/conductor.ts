@@ -225,7 +225,7 @@ const isSameStage = (one: RunRow, other: RunRow): boolean =>
   one.role === other.role &&
   one.number === other.number &&
   one.pipeline === other.pipeline &&
-  stageOf(one)?.kind === stageOf(other)?.kind;
+  stageOf(one)?.name === stageOf(other)?.name;
 
 const isSameWait = (run: RunRow, move: ReturnType<typeof decide>): boolean =>
   move.type === 'wait' &&

@@ -1,4 +1,4 @@
-import type { AppName, RingName } from '@pipit/core';
+import type { RingName } from '@pipit/core';
 import { stricterPolicy } from '../guard/stricter-policy.js';
 import type {
   ErrorRecord,
@@ -13,14 +13,17 @@ import type {
   WaitKind,
 } from '../records/rows.js';
 import { nextStage, planStages, rollbackStage, type Stage } from '../stages/plan-stages.js';
+import { describeLock, installLockOf, ringLockOf } from './locks.js';
 
 /** All that a decision about a run looks at, read in one transaction. */
 export interface RunView {
   readonly run: RunRow;
   /** The operations of the current stage and attempt, by stage name and suffix; see {@link operationOf}. */
   readonly operations: readonly OperationRow[];
-  /** The lock of the run's app and role, whoever holds it. */
-  readonly lock: LockRow | undefined;
+  /** The locks of the run's app and role, whoever holds them. */
+  readonly locks: readonly LockRow[];
+  /** Other open runs of the app and role that bring a ring back. They go before every forward rollout. */
+  readonly rollbacks: readonly RunRow[];
   readonly promotions: readonly PromotionRow[];
   readonly rings: readonly RingRow[];
   /** Rollouts of this run. */
@@ -32,19 +35,26 @@ export interface RunView {
   readonly now: Date;
 }
 
+type RingStage = Stage & { readonly kind: 'rollout' | 'rollback' };
+
 /** What to do next about a run. */
 export type Move =
   | { readonly type: 'none' }
   | { readonly type: 'start'; readonly stage: Stage; readonly operation: OperationRow['type'] }
-  | { readonly type: 'complete'; readonly stage: Stage; readonly releaseLock: boolean }
-  /** Takes the lock; for the first ring this supersedes, in the same transaction, the runs that wait for promotion. */
-  | { readonly type: 'lock'; readonly stage: Stage; readonly reason: string; readonly supersede: boolean }
+  /** `releases`: names of the locks that the run is done with. */
+  | { readonly type: 'complete'; readonly stage: Stage; readonly releases: readonly string[] }
+  /** Takes locks; for the first ring this supersedes, in the same transaction, the runs that wait for promotion. */
+  | {
+      readonly type: 'lock';
+      readonly stage: Stage;
+      readonly names: readonly string[];
+      readonly reason: string;
+      readonly supersede: boolean;
+    }
   | { readonly type: 'wait'; readonly stage: Stage; readonly for: WaitKind; readonly dueAt: string | null; readonly reason: string }
   /** Turns aside: the ring goes back, then the run ends. */
   | { readonly type: 'roll-back'; readonly stage: Stage; readonly failure: ErrorRecord }
   | { readonly type: 'end'; readonly outcome: RunOutcome; readonly reason: string };
-
-export const lockNameOf = (run: { readonly app: AppName; readonly role: string }): string => `rollout:${run.app}:${run.role}`;
 
 const errorOf = (operation: OperationRow): ErrorRecord =>
   operation.error ?? { code: 'OPERATION_FAILED', message: `${operation.type} ended as ${operation.state}` };
@@ -65,7 +75,27 @@ const policyOf = (view: RunView, ring: RingName): RingPolicy | undefined => {
 const ownRollout = (view: RunView, ring: RingName): RolloutRow | undefined =>
   view.rollouts.filter((each) => each.ring === ring && each.purpose === 'forward').at(-1);
 
-const owns = (view: RunView): boolean => view.lock?.runId === view.run.id;
+/** A forward rollout also takes its ring, until its bake is over; a rollback takes the ring from nobody and waits for no bake. */
+const locksFor = ({ run }: RunView, stage: RingStage): readonly string[] => [
+  installLockOf(run),
+  ...(stage.kind === 'rollback' ? [] : [ringLockOf(run, stage.ring)]),
+];
+
+const holderOf = (view: RunView, name: string): LockRow | undefined => view.locks.find((lock) => lock.name === name);
+
+const owns = (view: RunView, stage: RingStage): boolean =>
+  locksFor(view, stage).every((name) => holderOf(view, name)?.runId === view.run.id);
+
+/** The run that brings this ring back, if another one is to. */
+const rollbackOf = (view: RunView, ring: RingName): RunRow | undefined =>
+  view.rollbacks.find((each) => each.stage === rollbackStage(ring).name);
+
+/** Ends a run whose release a person takes out of the ring. */
+const giveWay = (ring: RingName, to: RunRow, failure?: ErrorRecord): Move => ({
+  type: 'end',
+  outcome: 'rolled-back',
+  reason: `${failure === undefined ? '' : `${sentence(failure)}; `}${to.actor ?? 'pipit'} rolls ${ring} back (run ${to.id})`,
+});
 
 const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): Move => {
   const operation = view.operations.find((each) => each.stage === stage.name);
@@ -78,7 +108,7 @@ const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): M
     case 'running':
       return { type: 'none' };
     case 'succeeded':
-      return { type: 'complete', stage, releaseLock: false };
+      return { type: 'complete', stage, releases: [] };
     case 'cancelled': {
       const { cancelRequestedBy } = view.run;
       // Somebody may have stopped the build in the CI itself: then its reason is the one that explains the end.
@@ -90,21 +120,22 @@ const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): M
   }
 };
 
-/** Waits for the lock, or takes it. The newest waiting run gets it; an older one ends as superseded. */
-const decideLock = (view: RunView, stage: Stage & { ring: RingName }): Move => {
-  const { run, newerRun, lock } = view;
-  const supersede = run.rings[0]?.name === stage.ring && stage.kind === 'rollout';
-  if (run.cancelRequestedBy !== null) return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
+/** Waits for the locks, or takes them. A rollback goes before forward runs; of these the newest, and an older one ends as superseded. */
+const decideLock = (view: RunView, stage: RingStage): Move => {
+  const { run, newerRun } = view;
+  const isForward = stage.kind === 'rollout';
+  const supersede = run.rings[0]?.name === stage.ring && isForward;
+  // A run that failed in a ring takes it back, cancelled or not.
+  if (run.cancelRequestedBy !== null && run.failure === null)
+    return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
   if (supersede && newerRun !== undefined)
     return { type: 'end', outcome: 'superseded', reason: `Run ${newerRun.id} is newer and goes first` };
-  if (lock === undefined) return { type: 'lock', stage, reason: `${stage.kind} of ${stage.ring}`, supersede };
-  return {
-    type: 'wait',
-    stage,
-    for: 'rollout-lock',
-    dueAt: null,
-    reason: `Run ${lock.runId} holds the rollout lock of ${run.app} (${lock.reason}) since ${lock.since}`,
-  };
+  const names = locksFor(view, stage);
+  const [first] = isForward ? view.rollbacks : [];
+  const held = names.map((name) => holderOf(view, name)).find((lock) => lock !== undefined && lock.runId !== run.id);
+  if (held === undefined && first === undefined) return { type: 'lock', stage, names, reason: `${stage.kind} of ${stage.ring}`, supersede };
+  const reason = held === undefined ? `Run ${first?.id} goes first: it does ${first?.stage}` : describeLock(held);
+  return { type: 'wait', stage, for: 'rollout-lock', dueAt: null, reason };
 };
 
 /** Failures that say only that something newer is there: going back would write over it. */
@@ -119,6 +150,8 @@ const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move
     return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy ?? 'pipit'}` };
   // A rollout that was refused before anything was planned has changed nothing, so nothing goes back.
   if (!started) return { type: 'end', outcome: 'failed', reason: sentence(failure) };
+  const back = rollbackOf(view, ring);
+  if (back !== undefined) return giveWay(ring, back, failure);
   if (policy?.onFailure === 'stop')
     return { type: 'end', outcome: 'failed', reason: `${sentence(failure)} (${ring} is left as it is: onFailure is stop)` };
   return { type: 'roll-back', stage: rollbackStage(ring), failure };
@@ -126,13 +159,15 @@ const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move
 
 const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move => {
   const operation = view.operations.find((each) => each.stage === stage.name);
-  if (operation === undefined) return owns(view) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
+  if (operation === undefined) return owns(view, stage) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
+  const back = rollbackOf(view, stage.ring);
   switch (operation.state) {
     case 'pending':
     case 'running':
       return { type: 'none' };
     case 'succeeded':
-      return { type: 'complete', stage, releaseLock: false };
+      // The rollback that waited behind this install is next: nothing is watched, and nothing further is given to anybody.
+      return back === undefined ? { type: 'complete', stage, releases: [installLockOf(view.run)] } : giveWay(stage.ring, back);
     case 'cancelled':
     case 'failed':
       return turnAside(view, stage.ring, operation);
@@ -140,12 +175,18 @@ const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move 
 };
 
 const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
+  const { run } = view;
+  const releases = [installLockOf(run), ringLockOf(run, stage.ring)];
+  const back = rollbackOf(view, stage.ring);
+  if (back !== undefined) return giveWay(stage.ring, back);
   const rollout = ownRollout(view, stage.ring);
   const policy = policyOf(view, stage.ring);
   const endedAt = rollout?.endedAt ?? null;
   if (policy === undefined || endedAt === null)
     return { type: 'end', outcome: 'failed', reason: `Ring ${stage.ring} has no completed rollout of this run` };
-  if (policy.bakeMs === 0) return { type: 'complete', stage, releaseLock: true };
+  if (policy.bakeMs === 0) return { type: 'complete', stage, releases };
+  if (run.cancelRequestedBy !== null)
+    return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy} before the bake of ${stage.ring} was over` };
   const operation = view.operations.find((each) => each.stage === stage.name);
   if (operation === undefined) {
     const due = new Date(Date.parse(endedAt) + policy.bakeMs);
@@ -158,7 +199,7 @@ const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
     case 'running':
       return { type: 'none' };
     case 'succeeded':
-      return { type: 'complete', stage, releaseLock: true };
+      return { type: 'complete', stage, releases };
     case 'cancelled':
     case 'failed':
       return turnAside(view, stage.ring, operation);
@@ -167,13 +208,15 @@ const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
 
 const decidePromotion = (view: RunView, stage: Stage & { kind: 'promotion' }): Move => {
   const { run } = view;
+  const back = rollbackOf(view, stage.from);
+  if (back !== undefined) return giveWay(stage.from, back);
   const rollout = ownRollout(view, stage.from);
   const before = view.rings.find((each) => each.ring === stage.from);
   if (rollout === undefined || before === undefined || before.sequence !== rollout.sequence)
     return { type: 'end', outcome: 'superseded', reason: `Ring ${stage.from} has had another rollout since` };
   if (run.cancelRequestedBy !== null) return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
   const asked = view.promotions.some((each) => each.ring === stage.ring && each.sequence === before.sequence);
-  if (asked || policyOf(view, stage.ring)?.promotion === 'automatic') return { type: 'complete', stage, releaseLock: false };
+  if (asked || policyOf(view, stage.ring)?.promotion === 'automatic') return { type: 'complete', stage, releases: [] };
   return {
     type: 'wait',
     stage,
@@ -185,7 +228,7 @@ const decidePromotion = (view: RunView, stage: Stage & { kind: 'promotion' }): M
 
 const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Move => {
   const operation = view.operations.find((each) => each.stage === stage.name);
-  if (operation === undefined) return owns(view) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
+  if (operation === undefined) return owns(view, stage) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
   const { failure } = view.run;
   switch (operation.state) {
     case 'pending':

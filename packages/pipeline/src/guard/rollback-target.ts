@@ -1,4 +1,4 @@
-import type { RingName } from '@pipit/core';
+import type { PackageVersion, RingName } from '@pipit/core';
 import type { ErrorRecord, RolloutRow } from '../records/rows.js';
 
 export interface RollbackToPlan {
@@ -7,6 +7,8 @@ export interface RollbackToPlan {
   readonly rings: readonly RingName[];
   /** All rollouts of the app and role, in any order. */
   readonly rollouts: readonly RolloutRow[];
+  /** What was reported to the person who asked: no other release than this one, whatever has completed since. */
+  readonly told?: PackageVersion | null;
 }
 
 export type RollbackTarget = { readonly rollout: RolloutRow } | { readonly error: ErrorRecord };
@@ -31,12 +33,13 @@ const releaseBefore = (history: readonly RolloutRow[]): RolloutRow | undefined =
  * Where a rollback goes. The first ring goes back to the last release that completed in the last one (what production runs); any other ring goes back to the
  * release before its own. Promise 1 holds either way: only a release that completed in the same ring before.
  */
-export const planRollback = ({ ring, rings, rollouts }: RollbackToPlan): RollbackTarget => {
+export const planRollback = ({ ring, rings, rollouts, told }: RollbackToPlan): RollbackTarget => {
   const historyOf = (name: RingName | undefined): RolloutRow[] => rollouts.filter((rollout) => rollout.ring === name);
   const last = rings.at(-1);
   const own = historyOf(ring);
   const isFirst = ring === rings[0] && ring !== last;
-  const target = isFirst ? newestFirst(historyOf(last)).find((rollout) => rollout.state === 'verified') : releaseBefore(own);
+  const promised = told == null ? undefined : newestFirst(own).find((each) => each.state === 'verified' && each.version === told);
+  const target = promised ?? (isFirst ? newestFirst(historyOf(last)).find((rollout) => rollout.state === 'verified') : releaseBefore(own));
   if (target === undefined)
     return {
       error: isFirst

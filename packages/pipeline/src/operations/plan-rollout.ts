@@ -82,9 +82,9 @@ const choosePromoted = async (
 };
 
 const chooseRollback = async (ports: OperationPorts, scope: OperationScope, ring: RingName): Promise<Choice> => {
-  const { app, role, rings } = scope.run;
+  const { app, role, rings, kind, version } = scope.run;
   const rollouts = await ports.records.list('rollouts', { where: { app, role } });
-  const target = planRollback({ ring, rings: rings.map((each) => each.name), rollouts });
+  const target = planRollback({ ring, rings: rings.map((each) => each.name), rollouts, told: kind === 'rollback' ? version : null });
   if ('error' in target) throw new StepFailed(target.error);
   return { version: target.rollout.version, artifacts: target.rollout.artifacts, restsOn: undefined };
 };

@@ -2,7 +2,7 @@ import type { RingName } from '@pipit/core';
 import { hostStateOf } from '../guard/judge-ring.js';
 import type { PipelineDefinition } from '../ports/parts.js';
 import type { RecordsTransaction } from '../ports/records.js';
-import type { OperationRow, ReleaseRow, RingPolicy, RolloutHostRow, RolloutRow } from '../records/rows.js';
+import type { OperationRow, ReleaseRow, RingPolicy, RolloutHostRow, RolloutRow, RunRow } from '../records/rows.js';
 import { observeRollout } from './observe-ring.js';
 import type { OperationPorts } from './operation-ports.js';
 import { RECORDED_NEXT } from './recorded-next.js';
@@ -71,6 +71,13 @@ const inDoubt = async (transaction: RecordsTransaction, operation: OperationRow)
   return transaction.list('rollouts', { where: { runId: operation.runId, ring, purpose: 'forward', state: 'verified' } });
 };
 
+const markFailed = async (transaction: RecordsTransaction, rollouts: readonly RolloutRow[], reason: string, at: string): Promise<void> => {
+  for (const rollout of rollouts) {
+    await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: rollout.endedAt ?? at });
+    if (await holdsRing(transaction, rollout)) await transaction.update('rings', ringOf(rollout), { state: 'failed', updatedAt: at });
+  }
+};
+
 /** What a failed operation leaves in doubt counts as failed: half of a rollout, or a release that nobody watched to the end. */
 export const abandonRollout = async (
   transaction: RecordsTransaction,
@@ -78,8 +85,22 @@ export const abandonRollout = async (
   reason: string,
   at: string,
 ): Promise<void> => {
-  for (const rollout of await inDoubt(transaction, operation)) {
-    await transaction.update('rollouts', { id: rollout.id }, { state: 'failed', reason, endedAt: rollout.endedAt ?? at });
-    if (await holdsRing(transaction, rollout)) await transaction.update('rings', ringOf(rollout), { state: 'failed', updatedAt: at });
-  }
+  await markFailed(transaction, await inDoubt(transaction, operation), reason, at);
+};
+
+/** The same for a run that ends where it is: half of a rollout, and the release of a bake that nobody watched to the end. */
+export const abandonRun = async (
+  transaction: RecordsTransaction,
+  { run, baked }: { readonly run: Pick<RunRow, 'id'>; readonly baked: RingName | undefined },
+  reason: string,
+  at: string,
+): Promise<void> => {
+  const rollouts = await transaction.list('rollouts', { where: { runId: run.id } });
+  const unwatched = (each: RolloutRow): boolean => each.ring === baked && each.purpose === 'forward' && each.state === 'verified';
+  await markFailed(
+    transaction,
+    rollouts.filter((each) => each.endedAt === null || unwatched(each)),
+    reason,
+    at,
+  );
 };

@@ -222,7 +222,7 @@ export interface PromotionRow {
 
 /** Names owner, reason and age. A rollout's own never expires under it. */
 export interface LockRow {
-  /** `rollout:<app>:<role>`. */
+  /** `rollout:<app>:<role>` while hosts are brought to a release, `ring:<app>:<role>:<ring>` until its bake is over. */
   readonly name: string;
   readonly runId: RunId;
   readonly reason: string;

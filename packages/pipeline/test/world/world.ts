@@ -13,6 +13,7 @@ import {
   type Accepted,
   type Actor,
   type Asked,
+  type Cancelled,
   type CommandPorts,
   type Conductor,
   cancel,
@@ -332,7 +333,7 @@ export class World {
     return this.#insist(({ commands }) => rollback(commands, { app: APP, actor: ANNA, ...request }));
   }
 
-  cancel(runId: string, asked: Partial<Asked> = {}): Promise<void> {
+  cancel(runId: string, asked: Partial<Asked> = {}): Promise<Cancelled> {
     return this.#insist(({ commands }) => cancel(commands, { runId: runId as RunId, actor: ANNA, ...asked })); // a run the test has seen
   }
 

@@ -1,7 +1,7 @@
 import type { Api } from '@pipit/runtime';
 import { z } from 'zod';
 import { audit, event, release, run } from '../schemas/row-schemas.js';
-import { app, begun, cancelled, finding, host, logView, pageOf, plan, reconciled, runDetail } from '../schemas/view-schemas.js';
+import { app, begun, cancelled, finding, host, logView, pageOf, plan, reconciled, rolledBack, runDetail } from '../schemas/view-schemas.js';
 import { followChanges } from './follow-changes.js';
 import { createHttpCaller, type HttpCallerOptions } from './http-call.js';
 
@@ -44,10 +44,8 @@ export const createHttpApi = ({
     plan: (query) => get('/api/plan', query, plan),
     doctor: () => get('/api/doctor', {}, z.array(finding)),
     promote: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/promote`, body, begun),
-    rollback: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/rollback`, body, begun),
-    cancel: async ({ runId, ...body }) => {
-      await post(`/api/runs/${name(runId)}/cancel`, body, cancelled);
-    },
+    rollback: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/rollback`, body, rolledBack),
+    cancel: ({ runId, ...body }) => post(`/api/runs/${name(runId)}/cancel`, body, cancelled),
     reconcile: (body) => post('/api/reconcile', body, reconciled),
     follow: (followed) =>
       followChanges(followed, {

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { authenticate } from '../authenticate.js';
 import { textOfBody } from '../refuse-text.js';
 import { appParams, cancelBody, noQuery, promoteBody, reconcileBody, rollbackBody, runParams } from '../schemas/request-schemas.js';
-import { begun, cancelled, reconciled } from '../schemas/view-schemas.js';
+import { begun, cancelled, reconciled, rolledBack } from '../schemas/view-schemas.js';
 import type { Actor } from '../served-runtime.js';
 import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
@@ -66,15 +66,14 @@ export const commandRoutes =
       {
         schema: {
           ...shared,
-          summary: 'Bring a ring back to its release before; the canary to what production runs',
+          summary: 'Bring a ring back to its release before, the canary to what production runs; accepted at any time',
           params: appParams,
           body: rollbackBody,
-          response: { 202: begun, ...errorResponses(400, 401, 404, 409, 413, 415) },
+          response: { 202: rolledBack, ...errorResponses(400, 401, 404, 409, 413, 415) },
         },
       },
       async (request, reply) => {
-        const rolledBack = await apiOf(request).rollback({ app: request.params.app, ...request.body });
-        return reply.code(202).send(rolledBack);
+        return reply.code(202).send(await apiOf(request).rollback({ app: request.params.app, ...request.body }));
       },
     );
 
@@ -83,16 +82,14 @@ export const commandRoutes =
       {
         schema: {
           ...shared,
-          summary: 'Ask a run to end before its next effect; a rollout under way ends first',
+          summary: 'Ask a run to end before its next effect; a bake ends at once, a rollout under way goes to its end first',
           params: runParams,
           body: cancelBody,
           response: { 202: cancelled, ...errorResponses(400, 401, 404, 409, 413, 415) },
         },
       },
       async (request, reply) => {
-        const runId = request.params.id;
-        await apiOf(request).cancel({ runId, ...request.body });
-        return reply.code(202).send({ runId });
+        return reply.code(202).send(await apiOf(request).cancel({ runId: request.params.id, ...request.body }));
       },
     );
 

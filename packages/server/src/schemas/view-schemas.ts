@@ -100,8 +100,10 @@ export const plan: z.ZodType<PlanView> = named(
 export const finding: z.ZodType<Finding> = named('Finding', z.object({ instance: z.string(), ...healthFindingShape }));
 
 type Promoted = Awaited<ReturnType<Api['promote']>>;
+type RolledBack = Awaited<ReturnType<Api['rollback']>>;
+type Cancelled = Awaited<ReturnType<Api['cancel']>>;
 
-/** A promotion and a rollback answer alike: the run that does it, the ring, and what the ring gets. */
+/** The run that does it, the ring, and what the ring gets. */
 export const begun: z.ZodType<Promoted> = named(
   'Begun',
   z.object({
@@ -111,7 +113,19 @@ export const begun: z.ZodType<Promoted> = named(
   }),
 );
 
-export const cancelled = named('CancelRequested', z.object({ runId: z.string() }));
+const did = z.array(z.string()).describe('What the command did and what follows, one sentence each');
+
+export const rolledBack: z.ZodType<RolledBack> = named(
+  'RollbackBegun',
+  z.object({
+    runId: branded<RunRow['id']>(),
+    ring: branded<RolledBack['ring']>(),
+    version: branded<RolledBack['version']>(),
+    did,
+  }),
+);
+
+export const cancelled: z.ZodType<Cancelled> = named('CancelRequested', z.object({ runId: branded<RunRow['id']>(), did }));
 
 type Reconciled = Awaited<ReturnType<Api['reconcile']>>;
 

@@ -134,11 +134,16 @@ export class FakeRuntime implements ServedRuntime {
           if (given.ring === 'nowhere') unknown('RING_UNKNOWN', 'ring nowhere');
           return begun;
         }),
-      rollback: (given) => command('rollback', given, () => (given.ring === 'canary' ? conflict('ROLLOUT_UNDER_WAY') : begun)),
+      rollback: (given) =>
+        command('rollback', given, () =>
+          given.ring === 'canary' ? conflict('ROLLBACK_NO_RELEASE') : { ...begun, did: ['production goes back now'] },
+        ),
       cancel: (given) =>
         command('cancel', {}, () => {
           this.commands.splice(-1, 1, { actor, name: 'cancel', command: given });
-          if (findRun(given.runId).state === 'ended') conflict('RUN_ENDED');
+          const run = findRun(given.runId);
+          if (run.state === 'ended') conflict('RUN_ENDED');
+          return { runId: run.id, did: ['ends the run now'] };
         }),
       reconcile: (given) => command('reconcile', {}, () => ({ rings: [{ ring: `web:app:canary (${given.reason})`, sequence: 7 }] })),
       follow: (options) => this.follow(options),
