@@ -23,8 +23,15 @@ export { matchPipeline } from './match-pipeline.js';
 export { createPluginLoader, type LoadPlugin } from './plugin-loader.js';
 export { parsePlugin } from './plugin-shape.js';
 export type { Location } from './problem-report.js';
-export { type ParsedRepositoryFile, parseRepositoryFile, type RepositoryFileFacts, repositoryFileSchema } from './repository-file.js';
+export {
+  type ParsedRepositoryFile,
+  parseRepositoryFile,
+  type RepositoryFileFacts,
+  type RepositoryFileOptions,
+  repositoryFileSchema,
+} from './repository-file.js';
 export type { ReadFile } from './resolve-references.js';
 export { compileRule, DEFAULT_BRANCHES, type Rule, type RuleInput, type RuleResult, ruleEventOf, takesRef } from './rule.js';
 export type { RuleEvent } from './rule-expression.js';
 export type { JsonSchema } from './schema-shape.js';
+export { createStrangersYamlParser, MAX_STRANGERS_YAML_BYTES, type ParseStrangersYaml } from './strangers-yaml.js';

@@ -12,7 +12,11 @@ const MAX_SHOWN_CHARACTERS = 200;
 export interface RuleInput {
   readonly event: RuleEvent;
   /** Asked only when the rule has `paths` and all else matched. Paths are relative to the repository's root. */
-  readonly changedPaths: () => Promise<readonly string[]>;
+  readonly changedPaths: () => Promise<{
+    readonly paths: readonly string[];
+    /** There are more than were read: one of them may be meant, so they match. */
+    readonly isCut: boolean;
+  }>;
 }
 
 export interface RuleResult {
@@ -115,8 +119,10 @@ export const compileRule = (trigger: TriggerRule): Rule => {
     if (expression?.matches === false) return expression;
     const reason = [...(refs.length === 0 && expression ? [] : [ref.reason]), ...(expression ? [expression.reason] : [])].join('; ');
     if (paths === undefined || matchesPath === undefined) return { matches: true, reason };
-    const changed = await changedPaths();
+    const { paths: changed, isCut } = await changedPaths();
     const first = changed.find(matchesPath);
+    if (first === undefined && isCut)
+      return { matches: true, reason: `${reason}; more paths changed than are read, so ${shown(paths)} matches` };
     if (first === undefined) return { matches: false, reason: `none of the ${changed.length} changed paths is among ${shown(paths)}` };
     return { matches: true, reason: `${reason}; ${first} is among ${shown(paths)}` };
   };

@@ -11,10 +11,10 @@ const push = (ref: string, fields: Partial<ChangeEvent> = {}): ChangeEvent => ({
   ...fields,
 });
 
-const unasked = (): Promise<readonly string[]> => Promise.reject(new Error('The changed paths were asked for'));
+const unasked = (): Promise<never> => Promise.reject(new Error('The changed paths were asked for'));
 
 const judge = (rule: TriggerRule, event: ChangeEvent, paths?: readonly string[]) =>
-  compileRule(rule)({ event: ruleEventOf(event), changedPaths: paths === undefined ? unasked : async () => paths });
+  compileRule(rule)({ event: ruleEventOf(event), changedPaths: paths === undefined ? unasked : async () => ({ paths, isCut: false }) });
 
 describe('takesRef', () => {
   it.each<[TriggerRule, string, boolean]>([

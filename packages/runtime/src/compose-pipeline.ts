@@ -1,5 +1,5 @@
 import type { Config } from '@pipit/config';
-import { matchPipeline } from '@pipit/config';
+import { createStrangersYamlParser, matchPipeline } from '@pipit/config';
 import type { Logger, Sandbox } from '@pipit/core';
 import {
   type Conductor,
@@ -69,6 +69,7 @@ export const composePipeline = (ground: Ground): Container => {
   container.provide(parts.sources, () =>
     createGitSources({
       folder: folder.sources,
+      parseYaml: createStrangersYamlParser(),
       accessFor: async (repository, signal) => {
         const trigger = matchPipeline(config, repository.name)?.trigger.use;
         const access = trigger === undefined ? undefined : instances.get(trigger)?.trigger;

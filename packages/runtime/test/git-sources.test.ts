@@ -1,19 +1,30 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createStrangersYamlParser, type ParseStrangersYaml } from '@pipit/config';
 import { parseAppName, parseCommitSha, parseRefName, type RepositoryRef } from '@pipit/core';
 import { minimalEnvironment, runCommand } from '@pipit/plugin-kit';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createGitSources } from '../src/sources/git-sources.js';
 
 const signal = AbortSignal.timeout(60_000);
 const main = parseRefName('refs/heads/main');
 
+const parseInThread = createStrangersYamlParser();
+/** Texts that were parsed, and what is parsed with. */
+let parsedTexts: string[] = [];
+let parseWith: ParseStrangersYaml = parseInThread;
+const parseYaml: ParseStrangersYaml = (text, task) => {
+  parsedTexts.push(text);
+  return parseWith(text, task);
+};
+
 let folder: string;
 let sources: ReturnType<typeof createGitSources>;
 let repository: RepositoryRef;
 
-const git = async (...argv: string[]): Promise<string> => {
+const git = (...argv: string[]): Promise<string> => gitWithInput('', ...argv);
+const gitWithInput = async (input: string, ...argv: string[]): Promise<string> => {
   const env = {
     ...minimalEnvironment(folder),
     GIT_AUTHOR_NAME: 'Ada',
@@ -22,7 +33,7 @@ const git = async (...argv: string[]): Promise<string> => {
     GIT_COMMITTER_EMAIL: 'ada@example.org',
     GIT_COMMITTER_DATE: '2026-01-02T03:04:05Z',
   };
-  const { exitCode, stdout, stderr } = await runCommand(['git', '-C', join(folder, 'work'), ...argv], { cwd: folder, env });
+  const { exitCode, stdout, stderr } = await runCommand(['git', '-C', join(folder, 'work'), ...argv], { cwd: folder, env, input });
   if (exitCode !== 0) throw new Error(stderr);
   return stdout.trim();
 };
@@ -40,7 +51,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'sources'));
   await git('init', '--quiet', '--initial-branch=main');
   repository = { id: '1', name: 'acme/web', url: join(folder, 'work') };
-  sources = createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined });
+  sources = createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -83,9 +94,15 @@ it('names what differs between two commits, and every path when the older one is
   const before = await commit('a');
   await writeFile(join(folder, 'work/other'), 'b');
   const sha = await commit('b');
-  expect(await sources.readChangedPaths(repository, { ref: main, sha, before }, signal)).toEqual(['content', 'other']);
+  expect(await sources.readChangedPaths(repository, { ref: main, sha, before }, signal)).toEqual({
+    paths: ['content', 'other'],
+    isCut: false,
+  });
   const unknown = parseCommitSha('2'.repeat(40));
-  expect(await sources.readChangedPaths(repository, { ref: main, sha, before: unknown }, signal)).toEqual(['content', 'other']);
+  expect(await sources.readChangedPaths(repository, { ref: main, sha, before: unknown }, signal)).toEqual({
+    paths: ['content', 'other'],
+    isCut: false,
+  });
 });
 
 it('refuses a pipit.yaml that is not valid, with its line', async () => {
@@ -96,6 +113,131 @@ it('refuses a pipit.yaml that is not valid, with its line', async () => {
     code: 'REPOSITORY_FILE_INVALID',
     message: expect.stringContaining('line 2'),
   });
+});
+
+describe('a pipit.yaml that anybody may have written', () => {
+  const app = parseAppName('web');
+  /** Once more, as after a restart: nothing is in memory. */
+  const restarted = () => createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml });
+  const push = async (text: string) => {
+    await rm(join(folder, 'work/pipit.yaml'), { force: true });
+    await writeFile(join(folder, 'work/pipit.yaml'), text);
+    const sha = await commit(text.slice(0, 20));
+    return sources.fetchCommit(repository, main, sha, signal);
+  };
+  beforeEach(() => {
+    parsedTexts = [];
+    parseWith = parseInThread;
+  });
+
+  it('is parsed once, and not again for commits that do not change it', async () => {
+    const first = await push('version: 3.1.4\n');
+    for (let times = 0; times < 3; times += 1) expect((await sources.readFacts(first, app, signal)).baseVersion).toBe('3.1.4');
+    const sha = await commit('something else');
+    const second = await sources.fetchCommit(repository, main, sha, signal);
+    expect((await sources.readFacts(second, app, signal)).baseVersion).toBe('3.1.4');
+    expect(parsedTexts).toHaveLength(1);
+  });
+
+  it('is refused with the commit that was asked for, once parsed', async () => {
+    const first = await push('nothing: known\n');
+    await expect(sources.readFacts(first, app, signal)).rejects.toThrow(first.sha.slice(0, 7));
+    const second = await sources.fetchCommit(repository, main, await commit('next'), signal);
+    await expect(sources.readFacts(second, app, signal)).rejects.toThrow(second.sha.slice(0, 7));
+    expect(parsedTexts).toHaveLength(1);
+  });
+
+  it('is not parsed again when it broke its parser, after a restart neither', async () => {
+    parseWith = async () => ({
+      value: null,
+      entries: [],
+      problems: [{ code: 'YAML_BROKE_PARSER', message: 'no', offset: 0, path: [] }],
+      brokeParser: true,
+    });
+    const pushed = await push('version: 6.6.6\n');
+    const refused = { code: 'REPOSITORY_FILE_BROKE_PARSER', recovery: 'stop' };
+    await expect(sources.readFacts(pushed, app, signal)).rejects.toMatchObject(refused);
+    await expect(sources.readFacts(pushed, app, signal)).rejects.toMatchObject(refused);
+    await expect(restarted().readFacts(pushed, app, signal)).rejects.toMatchObject(refused);
+    expect(parsedTexts).toHaveLength(1);
+  });
+
+  it('is not parsed for ever by processes that end while they parse it', async () => {
+    const pushed = await push('version: 7.7.7\n');
+    const mirror = (await readdir(join(folder, 'sources'))).map((name) => join(folder, 'sources', name, 'pipit-parsing'));
+    const object = await git('rev-parse', `${pushed.sha}:pipit.yaml`);
+    for (const path of mirror) {
+      await mkdir(path, { recursive: true });
+      await writeFile(join(path, object), '2');
+    }
+    expect((await restarted().readFacts(pushed, app, signal)).baseVersion).toBe('7.7.7');
+    for (const path of mirror) await writeFile(join(path, object), '3');
+    await expect(restarted().readFacts(pushed, app, signal)).rejects.toMatchObject({ code: 'REPOSITORY_FILE_BROKE_PARSER' });
+    expect(parsedTexts).toHaveLength(1);
+  });
+
+  it('is tried again when its parser could not be started', async () => {
+    parseWith = () => Promise.reject(new Error('no threads'));
+    const pushed = await push('version: 8.8.8\n');
+    for (let times = 0; times < 4; times += 1) await expect(sources.readFacts(pushed, app, signal)).rejects.toThrow('no threads');
+    parseWith = parseInThread;
+    expect((await sources.readFacts(pushed, app, signal)).baseVersion).toBe('8.8.8');
+  });
+
+  it.each([
+    ['a link', () => symlink('/etc/hostname', join(folder, 'work/pipit.yaml'))],
+    ['a folder', () => mkdir(join(folder, 'work/pipit.yaml')).then(() => writeFile(join(folder, 'work/pipit.yaml/version'), '1'))],
+    ['larger than 64 KiB', () => writeFile(join(folder, 'work/pipit.yaml'), `#${'x'.repeat(65_536)}`)],
+    ['larger than what git may answer', () => writeFile(join(folder, 'work/pipit.yaml'), '#'.repeat(3_000_000))],
+  ])('is refused unread when it is %s', async (_what, make) => {
+    await rm(join(folder, 'work/pipit.yaml'), { recursive: true, force: true });
+    await make();
+    const fetched = await sources.fetchCommit(repository, main, await commit('odd'), signal);
+    await expect(sources.readFacts(fetched, app, signal)).rejects.toMatchObject({ code: 'REPOSITORY_FILE_INVALID', recovery: 'stop' });
+    expect(parsedTexts).toEqual([]);
+    await rm(join(folder, 'work/pipit.yaml'), { recursive: true, force: true });
+    await commit('even');
+  });
+});
+
+it('refuses to read a file that is too large to come back whole', async () => {
+  await writeFile(join(folder, 'work/large'), 'x'.repeat(1024 * 1024 + 1));
+  const fetched = await sources.fetchCommit(repository, main, await commit('large'), signal);
+  await expect(sources.sourceOf(fetched, signal).readText('large')).rejects.toMatchObject({ code: 'SOURCE_FILE_NOT_READ' });
+  await rm(join(folder, 'work/large'));
+  await commit('small');
+});
+
+it('says so when more paths changed than it reads', async () => {
+  const before = await commit('few');
+  const blob = await git('rev-parse', `${before}:content`);
+  const tree = await gitWithInput(
+    Array.from({ length: 12_000 }, (_, at) => `100644 blob ${blob}\t${'p'.repeat(90)}${at}`).join('\n'),
+    'mktree',
+  );
+  const sha = parseCommitSha(await git('commit-tree', '-p', before, '-m', 'many', tree));
+  await git('update-ref', 'refs/heads/many', sha);
+  const changed = await sources.readChangedPaths(repository, { ref: parseRefName('refs/heads/many'), sha, before }, signal);
+  expect(changed.isCut).toBe(true);
+  expect(changed.paths.every((path) => /^(?:p{90}\d+|content|other|pipit\.yaml)$/.test(path))).toBe(true);
+});
+
+it('knows which commits are of a ref, and which git could fetch besides', async () => {
+  const old = await commit('of main 1');
+  const head = await commit('of main 2');
+  await git('checkout', '--quiet', '-b', 'proposal', old);
+  const proposed = await commit('proposed');
+  await git('update-ref', 'refs/pull/1/head', proposed);
+  await git('checkout', '--quiet', 'main');
+  await git('branch', '--quiet', '-D', 'proposal');
+  const isOfMain = (sha: string) => sources.isOfRef({ repository, ref: main, sha: parseCommitSha(sha) }, signal);
+  expect(await isOfMain(head)).toBe(true);
+  expect(await isOfMain(old)).toBe(true);
+  // Also when the mirror has it from elsewhere.
+  await sources.fetchCommit(repository, parseRefName('refs/pull/1/head'), proposed, signal);
+  expect(await isOfMain(proposed)).toBe(false);
+  expect(await isOfMain('3'.repeat(40))).toBe(false);
+  expect(await sources.isOfRef({ repository, ref: parseRefName('refs/heads/none'), sha: head }, signal)).toBe(false);
 });
 
 it('removes what a killed process left, and no mirror', async () => {

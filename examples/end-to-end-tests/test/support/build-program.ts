@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'tsup';
 
 const WORKSPACE = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -32,6 +32,11 @@ const bundleSources = async (entry: Readonly<Record<string, string>>, outDir: st
       {
         name: 'outside-packages',
         setup: (bundle) => {
+          // The threads' modules are found beside the sources, as if these were not bundled.
+          bundle.onLoad({ filter: /\/packages\/config\/src\/worker-modules\.ts$/ }, async ({ path }) => {
+            const text = await readFile(path, 'utf8');
+            return { contents: text.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)), loader: 'ts' };
+          });
           bundle.onResolve({ filter: /^\./ }, ({ path, importer }) => {
             const found = Object.entries(replaced).find(([end]) => path.endsWith(end));
             // The replacement itself gets the original.

@@ -1,14 +1,16 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { renderPostReceiveHook } from '@pipit/plugin-local';
 import { execa } from 'execa';
 
 /** Files of a repository by path; what begins with `#!` is executable. */
-export type RepositoryFiles = Readonly<Record<string, string>>;
+export type RepositoryFiles = Readonly<Record<string, string | Uint8Array | { readonly linkTo: string }>>;
 
 export interface Developer {
   /** Writes files, commits everything and pushes with the real git. Returns the commit. */
   push(files: RepositoryFiles): Promise<string>;
+  /** The real git, in the clone. */
+  git(...argv: string[]): Promise<string>;
 }
 
 /** A developer with a clone, and a bare repository whose real hook tells the server of each push. */
@@ -39,10 +41,13 @@ export const createDeveloper = async (options: {
   await execa('git', ['init', '--quiet', '--initial-branch=main', clone]);
   await git('remote', 'add', 'origin', repository);
   return {
+    git,
     push: async (files) => {
-      for (const [path, text] of Object.entries(files)) {
+      for (const [path, content] of Object.entries(files)) {
         await mkdir(dirname(join(clone, path)), { recursive: true });
-        await writeFile(join(clone, path), text, { mode: text.startsWith('#!') ? 0o755 : 0o644 });
+        await rm(join(clone, path), { force: true });
+        if (typeof content === 'object' && 'linkTo' in content) await symlink(content.linkTo, join(clone, path));
+        else await writeFile(join(clone, path), content, { mode: String(content).startsWith('#!') ? 0o755 : 0o644 });
       }
       await git('add', '--all');
       await git('commit', '--quiet', '--allow-empty', '--message', 'Change');

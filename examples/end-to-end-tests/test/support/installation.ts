@@ -26,6 +26,8 @@ export interface InstallationOptions {
   readonly hosts?: Hosts;
   /** Whether the repository's hook tells the server of pushes; default true. */
   readonly hook?: boolean;
+  /** Names of more apps, each with a repository of its own, on the same hosts. */
+  readonly otherApps?: readonly string[];
 }
 
 export interface StartOptions {
@@ -46,6 +48,8 @@ export interface Installation {
   readonly localFolder: string;
   readonly url: string;
   readonly developer: Developer;
+  /** The developer of another app. */
+  developerOf(app: string): Developer;
   readonly counter: ReportCounter;
   /** The server that runs now, or was started last. */
   server(): ServerProcess;
@@ -83,10 +87,11 @@ const freePort = (): Promise<number> =>
 
 const DEFAULT_HOSTS: Hosts = { web1: 'canary', web2: 'production', web3: 'production' };
 
-const inventoryText = (hosts: Hosts): string => {
-  const lines = Object.entries(hosts).map(
-    ([id, ring], index) => `  ${id}: { address: 127.77.1.${index + 1}, tags: ["${APP}::app${ring === 'canary' ? '_canary' : ''}"] }`,
-  );
+const inventoryText = (hosts: Hosts, apps: readonly string[]): string => {
+  const lines = Object.entries(hosts).map(([id, ring], index) => {
+    const tags = apps.map((app) => `"${app}::app${ring === 'canary' ? '_canary' : ''}"`);
+    return `  ${id}: { address: 127.77.1.${index + 1}, tags: [${tags.join(', ')}] }`;
+  });
   return `hosts:\n${lines.join('\n')}\n`;
 };
 
@@ -138,19 +143,30 @@ const prepare = async (
   let programPath = program.path;
   const dataFolder = join(folder, 'data');
   const localFolder = join(dataFolder, 'instances/local');
-  const repository = join(folder, `${APP}.git`);
+  const otherApps = options.otherApps ?? [];
+  const repositoryOf = (app: string): string => join(folder, `${app}.git`);
   const secretFile = join(folder, 'webhook-secret');
   const inventory = join(folder, 'inventory.yaml');
   await writeFile(secretFile, `${WEBHOOK_SECRET}\n`, { mode: 0o600 });
-  await writeFile(inventory, inventoryText(options.hosts ?? DEFAULT_HOSTS));
+  await writeFile(inventory, inventoryText(options.hosts ?? DEFAULT_HOSTS, [APP, ...otherApps]));
   await mkdir(dataFolder);
   const url = `http://127.0.0.1:${port}`;
-  const developer = await createDeveloper({
-    repository,
-    clone: join(folder, APP),
-    app: APP,
-    ...(options.hook === false ? {} : { hook: { url: `${url}/hooks/local`, secretFile } }),
-  });
+  const developers = new Map<string, Developer>();
+  for (const app of [APP, ...otherApps])
+    developers.set(
+      app,
+      await createDeveloper({
+        repository: repositoryOf(app),
+        clone: join(folder, app),
+        app,
+        ...(options.hook === false ? {} : { hook: { url: `${url}/hooks/local`, secretFile } }),
+      }),
+    );
+  const developerOf = (app: string): Developer => {
+    const found = developers.get(app);
+    if (found === undefined) throw new Error(`${app} is not an app of this installation`);
+    return found;
+  };
 
   const servers: ServerProcess[] = [];
   let token = '';
@@ -162,7 +178,7 @@ const prepare = async (
     for (const server of servers.filter((each) => each.isRunning())) await server.kill();
   });
   const launch = async (at: number, start: StartOptions): Promise<ServerProcess> => {
-    const repositories = { [APP]: { path: repository } };
+    const repositories = Object.fromEntries([...developers.keys()].map((app) => [app, { path: repositoryOf(app) }]));
     const settings = { dataFolder, port: at, secretFile, inventory, repositories, rings: options.rings, ...start };
     const server = await startServerProcess(programPath, settings);
     servers.push(server);
@@ -176,7 +192,8 @@ const prepare = async (
     dataFolder,
     localFolder,
     url,
-    developer,
+    developer: developerOf(APP),
+    developerOf,
     counter,
     server: () => {
       const last = servers.at(-1);

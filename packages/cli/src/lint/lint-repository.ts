@@ -1,6 +1,6 @@
 import { access, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { parseRepositoryFile } from '@pipit/config';
+import { createStrangersYamlParser, parseRepositoryFile } from '@pipit/config';
 import {
   type AppName,
   appNameOf,
@@ -58,7 +58,13 @@ const lintUnit = async (folder: string, service: string): Promise<readonly LintF
 const lintRepositoryFile = async (folder: string): Promise<readonly LintFinding[]> => {
   const path = join(folder, REPOSITORY_FILE);
   if (!(await exists(path))) return [];
-  const parsed = parseRepositoryFile(await readFile(path, 'utf8'), { file: REPOSITORY_FILE, app: guessApp(folder) });
+  const parsed = await parseRepositoryFile(await readFile(path, 'utf8'), {
+    file: REPOSITORY_FILE,
+    app: guessApp(folder),
+    parse: createStrangersYamlParser(),
+    owner: folder,
+    signal: new AbortController().signal,
+  });
   if (parsed.ok) return (await Promise.all(parsed.facts.metadata.services.map((service) => lintUnit(folder, service)))).flat();
   return parsed.problems.map((problem) => ({
     rule: 'repository-file',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseRepositoryFile } from '@pipit/config';
+import type { ParseStrangersYaml } from '@pipit/config';
 import {
   type AppName,
   type Commit,
@@ -18,13 +18,23 @@ import {
   type Source,
 } from '@pipit/core';
 import type { RepositoryFacts, Sources } from '@pipit/pipeline';
-import { type GitCredentials, minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
+import { type GitCredentials, MAX_OUTPUT_BYTES, minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
+import { createFactsReader } from './facts-reader.js';
+import { parseTreeEntry, type TreeEntry } from './tree-entry.js';
 
 export interface GitSourcesOptions {
   /** Where the mirrors are kept. */
   readonly folder: string;
   /** How pipit reads a repository. */
   readonly accessFor: (repository: RepositoryRef, signal: AbortSignal) => Promise<Credentials | undefined>;
+  readonly parseYaml: ParseStrangersYaml;
+}
+
+/** Paths that a push changed. */
+export interface ChangedPaths {
+  readonly paths: readonly string[];
+  /** There are more than pipit reads. */
+  readonly isCut: boolean;
 }
 
 export interface GitSources extends Sources {
@@ -37,11 +47,18 @@ export interface GitSources extends Sources {
     repository: RepositoryRef,
     change: { readonly ref: RefName; readonly sha: CommitSha; readonly before: CommitSha | undefined },
     signal: AbortSignal,
-  ): Promise<readonly string[]>;
+  ): Promise<ChangedPaths>;
+  /** Whether the ref's head is this commit or was made on top of it. What git can fetch besides (pull requests, forks) is not of the ref. */
+  isOfRef(
+    commit: { readonly repository: RepositoryRef; readonly ref: RefName; readonly sha: CommitSha },
+    signal: AbortSignal,
+  ): Promise<boolean>;
 }
 
 /** Mirrors bear a hash and end in `.git`; everything else here is temporary: a check-out, or a folder with a credential. */
 const isMirror = (name: string): boolean => /^[0-9a-f]+\.git$/.test(name);
+/** What a cut through a character may take away. */
+const MAX_CHARACTER_BYTES = 3;
 /** A tool that a killed process left running may still write there. */
 const REMOVE_RETRIES = 5;
 /** A repository that answers does so in a second or two. */
@@ -54,7 +71,7 @@ const exists = (path: string): Promise<boolean> =>
   );
 
 /** Pipit's own reading of git: one bare mirror a repository, exact commits, nobody else's configuration. */
-export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitSources => {
+export const createGitSources = ({ folder, accessFor, parseYaml }: GitSourcesOptions): GitSources => {
   const mirrorOf = ({ url }: RepositoryRef): string => join(folder, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.git`);
   const fetching = new Map<string, Promise<unknown>>();
 
@@ -122,15 +139,53 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
     });
   };
 
-  const readFile = async (mirror: string, sha: string, path: string, signal: AbortSignal): Promise<string | undefined> => {
-    const listed = await git(mirror, ['ls-tree', '--full-tree', sha, '--', path], signal);
-    return listed.trim() === '' ? undefined : git(mirror, ['show', `${sha}:${path}`], signal);
+  const findEntry = async (mirror: string, sha: string, path: string, signal: AbortSignal): Promise<TreeEntry | undefined> => {
+    const listed = await git(mirror, ['ls-tree', '--full-tree', '--long', '-z', sha, '--', path], signal);
+    return listed === '' ? undefined : parseTreeEntry(listed);
   };
+
+  const readBlob = (mirror: string, { object }: TreeEntry, signal: AbortSignal): Promise<string> =>
+    git(mirror, ['cat-file', 'blob', object], signal);
+
+  const readFile = async (mirror: string, sha: string, path: string, signal: AbortSignal): Promise<string | undefined> => {
+    const entry = await findEntry(mirror, sha, path, signal);
+    if (entry === undefined) return undefined;
+    // More would come back without its beginning.
+    if (entry.type === 'blob' && entry.size <= MAX_OUTPUT_BYTES) return readBlob(mirror, entry, signal);
+    throw new PluginError({
+      code: 'SOURCE_FILE_NOT_READ',
+      message:
+        entry.type === 'blob'
+          ? `${path} of commit ${sha} has ${entry.size} bytes; at most ${MAX_OUTPUT_BYTES} are read`
+          : `${path} of commit ${sha} is no file`,
+      hint: 'Make it a file of a reasonable size.',
+      recovery: 'stop',
+    });
+  };
+
+  const facts = createFactsReader({ parseYaml, readBlob });
 
   const fetchCommit = async (repository: RepositoryRef, ref: RefName, sha: CommitSha, signal: AbortSignal): Promise<Commit> => {
     const mirror = await ensure(repository, ref, sha, signal);
     const seconds = Number((await git(mirror, ['show', '--no-patch', '--format=%ct', sha], signal)).trim());
     return { repository, sha, committedAt: new Date(seconds * 1000).toISOString() };
+  };
+
+  const readHead: Sources['readHead'] = async (repository, ref, signal) => {
+    const credentials = await credentialsFor(repository, signal);
+    const tagged = `${ref}^{}`;
+    const listed = await runGit(['ls-remote', '--', repository.url, ref, tagged], {
+      home: folder,
+      signal,
+      credentials,
+      timeoutMs: READ_HEAD_TIMEOUT_MS,
+    });
+    const shaOf = (name: string): CommitSha | undefined => {
+      const line = listed.split('\n').find((each) => each.endsWith(`\t${name}`));
+      return line === undefined ? undefined : parseCommitSha(line.slice(0, line.indexOf('\t')));
+    };
+    const object = shaOf(ref);
+    return object === undefined ? undefined : { commit: shaOf(tagged) ?? object, object };
   };
 
   /** A commit that a run has fetched is in the mirror, unless the mirror was deleted meanwhile. */
@@ -173,33 +228,11 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
         await rm(join(folder, name), { recursive: true, force: true, maxRetries: REMOVE_RETRIES });
     },
     fetchCommit,
-    readHead: async (repository, ref, signal) => {
-      const credentials = await credentialsFor(repository, signal);
-      const tagged = `${ref}^{}`;
-      const listed = await runGit(['ls-remote', '--', repository.url, ref, tagged], {
-        home: folder,
-        signal,
-        credentials,
-        timeoutMs: READ_HEAD_TIMEOUT_MS,
-      });
-      const shaOf = (name: string): CommitSha | undefined => {
-        const line = listed.split('\n').find((each) => each.endsWith(`\t${name}`));
-        return line === undefined ? undefined : parseCommitSha(line.slice(0, line.indexOf('\t')));
-      };
-      const object = shaOf(ref);
-      return object === undefined ? undefined : { commit: shaOf(tagged) ?? object, object };
-    },
+    readHead,
     readFacts: async (commit: Commit, app: AppName, signal: AbortSignal): Promise<RepositoryFacts> => {
       const mirror = await ensureFetched(commit, signal);
-      const text = await readFile(mirror, commit.sha, REPOSITORY_FILE, signal);
-      const parsed = parseRepositoryFile(text ?? '', { file: REPOSITORY_FILE, app });
-      if (parsed.ok) return parsed.facts;
-      throw new PluginError({
-        code: 'REPOSITORY_FILE_INVALID',
-        message: `${REPOSITORY_FILE} of commit ${commit.sha.slice(0, 7)} is not valid: ${parsed.problems.map((each) => `line ${each.line}: ${each.message}`).join('; ')}`,
-        hint: 'Run `pipit lint` in the repository.',
-        recovery: 'stop',
-      });
+      const entry = await findEntry(mirror, commit.sha, REPOSITORY_FILE, signal);
+      return facts.read({ mirror, commit, app, entry }, signal);
     },
     readChangedPaths: async (repository, { ref, sha, before }, signal) => {
       const mirror = await ensure(repository, ref, sha, signal);
@@ -207,7 +240,25 @@ export const createGitSources = ({ folder, accessFor }: GitSourcesOptions): GitS
       const listed = known
         ? await git(mirror, ['diff', '--name-only', '--no-renames', '-z', before, sha], signal)
         : await git(mirror, ['ls-tree', '-r', '--name-only', '-z', sha], signal);
-      return listed.split('\0').filter((path) => path !== '');
+      const paths = listed.split('\0').filter((path) => path !== '');
+      // Of more, only the end came back: the first path may be half of one.
+      const isCut = Buffer.byteLength(listed) >= MAX_OUTPUT_BYTES - MAX_CHARACTER_BYTES;
+      return { paths: isCut ? paths.slice(1) : paths, isCut };
+    },
+    isOfRef: async ({ repository, ref, sha }, signal) => {
+      const head = await readHead(repository, ref, signal);
+      if (head === undefined) return false;
+      if (head.commit === sha) return true;
+      const mirror = await ensure(repository, ref, head.commit, signal);
+      if (!(await has(mirror, sha, signal))) return false;
+      const argv = ['git', '--git-dir', mirror, 'merge-base', '--is-ancestor', sha, head.commit];
+      const { exitCode, stderr } = await runCommand(argv, { cwd: folder, env: minimalEnvironment(folder), signal });
+      if (exitCode === 0 || exitCode === 1) return exitCode === 0;
+      throw new PluginError({
+        code: 'GIT_FAILED',
+        message: `git merge-base failed (${exitCode}): ${stderr.slice(-500)}`,
+        recovery: 'retry',
+      });
     },
     sourceOf: (commit, signal) => ({
       commit,

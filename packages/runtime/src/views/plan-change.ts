@@ -1,4 +1,13 @@
-import { appNameOf, isPluginError, packageVersion, parseCommitSha, parsePackageName, parseRefName, type RepositoryRef } from '@pipit/core';
+import {
+  appNameOf,
+  isPluginError,
+  PluginError,
+  packageVersion,
+  parseCommitSha,
+  parsePackageName,
+  parseRefName,
+  type RepositoryRef,
+} from '@pipit/core';
 import { definitionFor, type ErrorRecord, type PipelineDefinition, planStages, type Stage } from '@pipit/pipeline';
 import type { PlanView } from '../api.js';
 import { createCall } from '../effects.js';
@@ -32,11 +41,36 @@ const describe = (stage: Stage, definition: PipelineDefinition): string => {
   }
 };
 
+/** Plans at a time: each fetches a repository, and makes up to a hundred calls of plugins. */
+const MAX_PLANS = 4;
+let plansUnderWay = 0;
+
+/** What a commit would do, for as many as may query it at a time. */
+export const planChange = async (ports: ViewPorts, query: PlanQuery): Promise<PlanView> => {
+  if (plansUnderWay >= MAX_PLANS)
+    throw new PluginError({
+      code: 'PLANS_UNDER_WAY',
+      message: `${MAX_PLANS} plans are being made`,
+      hint: 'Query again in some seconds.',
+      recovery: 'retry',
+    });
+  plansUnderWay += 1;
+  try {
+    return await makePlan(ports, query);
+  } finally {
+    plansUnderWay -= 1;
+  }
+};
+
+interface PlanQuery {
+  readonly repository: RepositoryRef;
+  readonly instance: string;
+  readonly ref: string;
+  readonly commit?: string;
+}
+
 /** What a commit would do. Reads the repository, the package index and discovery; changes nothing. */
-export const planChange = async (
-  ports: ViewPorts,
-  query: { readonly repository: RepositoryRef; readonly instance: string; readonly ref: string; readonly commit?: string },
-): Promise<PlanView> => {
+const makePlan = async (ports: ViewPorts, query: PlanQuery): Promise<PlanView> => {
   const { catalog, sources, records, signal } = ports;
   const call = createCall(ports.logger, signal, DEADLINE_MS);
   const ref = parseRefName(query.ref.startsWith('refs/') ? query.ref : `refs/heads/${query.ref}`);
@@ -47,6 +81,12 @@ export const planChange = async (
       code: 'REF_UNKNOWN',
       message: `Repository ${query.repository.name} has no ${ref}`,
       hint: 'Name another branch with --ref.',
+    });
+  if (query.commit !== undefined && !(await sources.isOfRef({ repository: query.repository, ref, sha }, call.signal)))
+    throw unknown({
+      code: 'COMMIT_NOT_OF_REF',
+      message: `Commit ${sha} is not of ${ref} in repository ${query.repository.name}`,
+      hint: 'Name the ref that it is on with --ref, or push it there.',
     });
   const app = appNameOf(query.repository);
   const match = await catalog.match(
