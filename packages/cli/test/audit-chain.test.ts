@@ -13,6 +13,7 @@ const verify = async (rows: readonly AuditRow[]) => {
   const newestFirst = [...rows].reverse();
   const fake = createFakeWorld({
     serverApi: createFakeApi({
+      listAuditHeads: async () => ({ rows: [], next: null }),
       // Two a page, so that the pages are put together.
       listAudit: async ({ before } = {}) => {
         const from = before === undefined ? 0 : Number(before);
@@ -31,7 +32,15 @@ describe('audit --verify', () => {
     expect(trail.length).toBeGreaterThan(4);
     expect(await verify(trail)).toEqual({
       code: 0,
-      verdict: { ok: true, lines: trail.length, brokenAt: null, looksLike: null, faulty: [], lastHash: trail.at(-1)?.hash },
+      verdict: {
+        ok: true,
+        lines: trail.length,
+        brokenAt: null,
+        looksLike: null,
+        faulty: [],
+        heads: { count: 0, signedUpTo: null, problems: [] },
+        lastHash: trail.at(-1)?.hash,
+      },
     });
   });
 

@@ -102,6 +102,9 @@ export interface ConfigParts {
   readonly locate: (path: ConfigPath) => Location;
 }
 
+const buildDatabase = ({ url, ownerUrl }: NonNullable<CoreConfig['database']>): NonNullable<Config['database']> =>
+  ownerUrl === undefined ? { url } : { url, ownerUrl };
+
 /** Puts a frozen {@link Config} together from parts that are all valid. */
 export const buildConfig = ({ file, core, instances, slots, source, locate }: ConfigParts): Config => {
   const { publicUrl } = core.server;
@@ -110,8 +113,13 @@ export const buildConfig = ({ file, core, instances, slots, source, locate }: Co
     file,
     ...(core.dataFolder === undefined ? {} : { dataFolder: resolve(dirname(file), core.dataFolder) }),
     server: { host: core.server.host, port: core.server.port, ...(publicUrl === undefined ? {} : { publicUrl }) },
-    ...(core.database === undefined ? {} : { database: core.database }),
     maxFileBytes: core.maxFileSize,
+    ...(core.database === undefined ? {} : { database: buildDatabase(core.database) }),
+    audit: {
+      every: core.audit.every,
+      ...(core.audit.key === undefined ? {} : { key: core.audit.key }),
+      ...(core.audit.previousKey === undefined ? {} : { previousKey: core.audit.previousKey }),
+    },
     trustRepositories: core.trustRepositories,
     plugins: recordOf(Object.entries(instances)),
     pipelines: recordOf(

@@ -90,9 +90,10 @@ export interface Config {
   readonly dataFolder?: string;
   readonly server: { readonly host: string; readonly port: number; readonly publicUrl?: string };
   /** Absent: the embedded one. */
-  readonly database?: { readonly url: Secret };
   /** The most that a package may have, and all outputs of a build together. */
   readonly maxFileBytes: number;
+  readonly database?: { readonly url: Secret; readonly ownerUrl?: Secret };
+  readonly audit: { readonly key?: Secret; readonly previousKey?: Secret; readonly every: number };
   readonly trustRepositories: boolean;
   /** By instance name; also those that a slot names without declaring them. */
   readonly plugins: Readonly<Record<string, InstanceConfig>>;

@@ -134,12 +134,34 @@ export const coreConfigSchema = z.strictObject({
     })
     .prefault({}),
   database: z
-    .strictObject({ url: text().transform(createSecret).describe('A PostgreSQL address; always a reference.') })
+    .strictObject({
+      url: text().transform(createSecret).describe('A PostgreSQL address; always a reference.'),
+      ownerUrl: text()
+        .transform(createSecret)
+        .optional()
+        .describe("The same database as another role, which makes pipit's tables and owns them; always a reference. Default: that of url."),
+    })
     .optional()
     .describe('An external PostgreSQL. Default: an embedded one in the data folder.'),
   maxFileSize: byteSize()
     .prefault('2GiB')
     .describe('The most that a package may have, and all outputs of a build together. Default: 2GiB.'),
+  audit: z
+    .strictObject({
+      key: text()
+        .transform(createSecret)
+        .optional()
+        .describe(
+          "The private key (ed25519, PEM) that signs the audit trail's heads; always a reference. Default: one in the data folder.",
+        ),
+      previousKey: text()
+        .transform(createSecret)
+        .optional()
+        .describe('The key before a rotation, to vouch for the new one; always a reference. Default: none.'),
+      every: duration().prefault('1m').describe('How often a head is signed when the trail has grown. Default: 1m.'),
+    })
+    .prefault({})
+    .describe('How the audit trail is signed.'),
   trustRepositories: z.boolean().default(false).describe("Run repositories' code outside a sandbox on pipit's machine. Default: false."),
   plugins: z
     .record(

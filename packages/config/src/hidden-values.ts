@@ -4,7 +4,7 @@ import { isDescribedAt, type JsonSchema } from './schema-shape.js';
 import type { SourceTree } from './source-tree.js';
 
 /** What stands there goes to a plugin or is a secret of pipit's own. */
-const isPrivate = (path: ConfigPath): boolean => path[0] === 'database' || path.includes('with');
+const isPrivate = (path: ConfigPath): boolean => path[0] === 'database' || path[0] === 'audit' || path.includes('with');
 
 /**
  * The stretches of the file that no frame shows: every value that pipit's own schema does not name as a harmless one. Before validation

@@ -184,6 +184,7 @@ export const loadConfig = async (options: LoadConfigOptions): Promise<LoadConfig
 
   const core = checkCore(loading);
   if (core?.database !== undefined) checkSecrets(core.database, ['database'], loading);
+  if (core !== undefined) checkSecrets(core.audit, ['audit'], loading);
   checkPipelines(loading);
   checkShadowedPipelines(tree.resolved.root, warnings);
 
@@ -200,7 +201,9 @@ export const loadConfig = async (options: LoadConfigOptions): Promise<LoadConfig
   const redact = createRedaction(loading.secrets);
   const problems = report.problems.map((problem) => redactProblem(problem, redact));
   if (core === undefined || problems.length > 0) return failure(problems);
-  const kept = [core.database, ...Object.values(instances).map((each) => each.config), ...checkedSlots.values()].flatMap(revealSecrets);
+  const kept = [core.database, core.audit, ...Object.values(instances).map((each) => each.config), ...checkedSlots.values()].flatMap(
+    revealSecrets,
+  );
   for (const text of loading.secrets)
     if (isPublicReference(text) && !kept.some((secret) => secret.includes(text) || text.includes(secret))) options.reveal?.(text);
   const source = tree.source as Json; // made of texts, finite numbers, booleans and null only

@@ -18,6 +18,7 @@ describe('defaults', () => {
       file: '/etc/pipit/pipit.yaml',
       server: { host: '127.0.0.1', port: 7420 },
       maxFileBytes: 2 * 1024 ** 3,
+      audit: { every: 60_000 },
       trustRepositories: false,
       plugins: { local: { uses: '@pipit/plugin-local', plugin: local, config: {} } },
       pipelines: {

@@ -32,7 +32,7 @@ const anyPlugin = definePlugin({
 const read = (text: string) =>
   load(text, {
     file: 'pipit.yaml',
-    environment: { DATABASE_URL: 'postgres://db/pipit' },
+    environment: { DATABASE_URL: 'postgres://db/pipit', DATABASE_OWNER_URL: 'postgres://owner@db/pipit' },
     readFile: () => 'a-token\n',
     loadPlugin: async () => anyPlugin,
   });

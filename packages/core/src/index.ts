@@ -49,7 +49,7 @@ export type { BuildOutput, BuildRequest, BuildResult, Ci } from './kinds/ci.js';
 export type { Deployer, ObserveRequest, RolloutRequest } from './kinds/deployer.js';
 export type { Discovery, HostQuery } from './kinds/discovery.js';
 export type { Gate, GateRequest, Judgement, Measurement } from './kinds/gate.js';
-export type { Notice, NoticeState, Notifier } from './kinds/notifier.js';
+export type { AuditHead, Notice, NoticeState, Notifier } from './kinds/notifier.js';
 export type { PackageRequest, Packager } from './kinds/packager.js';
 export type { Repository } from './kinds/repository.js';
 export type { Cursor, Handle, Started, Task, TaskState } from './kinds/task.js';

@@ -8,3 +8,5 @@ export { migrateRecords } from './records/migrate.js';
 export { createKysely, createPool } from './records/open-database.js';
 export { createPostgresRecords, type PostgresRecordsOptions } from './records/postgres-records.js';
 export { createPostgresStepLogs } from './records/postgres-step-logs.js';
+export { prepareRecords } from './records/prepare-records.js';
+export { type AuditRights, readAuditRights } from './records/read-rights.js';

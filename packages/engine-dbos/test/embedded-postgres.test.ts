@@ -42,8 +42,8 @@ const endOrphanAfterTest = (dataFolder: string): void => {
   });
 };
 
-const query = async (database: { connection: object }, sql: string): Promise<readonly Record<string, unknown>[]> => {
-  const client = new pg.Client(database.connection);
+const query = async (database: Pick<EmbeddedPostgres, 'ownerUrl'>, sql: string): Promise<readonly Record<string, unknown>[]> => {
+  const client = new pg.Client({ connectionString: database.ownerUrl });
   client.on('error', () => undefined); // a killed server cuts it
   await client.connect();
   try {

@@ -146,5 +146,6 @@ export const SAMPLE_ROWS: { readonly [T in keyof Tables]: Loose<Tables[T]> } = {
     previousHash: '0',
     hash: '1',
   },
+  auditHeads: { sequence: 1, hash: '1', at, keyId: 'k', previousHead: '0', signature: 's' },
   settings: { name: 'quarantine', value: { why: 'backup' } },
 };

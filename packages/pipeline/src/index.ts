@@ -1,4 +1,5 @@
 export { type Actor, AUDIT_GENESIS, type AuditEntry, appendAudit, findBrokenAudit, hashAudit, PIPIT_ACTOR } from './audit.js';
+export { FIRST_HEAD, hashHead, signedTextOfHead, signedTextOfKey } from './audit-head.js';
 export { type Cancelled, cancel } from './commands/cancel.js';
 export type { Asked, CommandPorts } from './commands/command-ports.js';
 export { type Promoted, type PromoteRequest, promote } from './commands/promote.js';
@@ -58,6 +59,7 @@ export { type EventId, type OperationId, operationIdOf, type RolloutId, type Run
 export type {
   AdvertisementRow,
   AppRow,
+  AuditHeadRow,
   AuditRow,
   CleanupRow,
   CursorRow,

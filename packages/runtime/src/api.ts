@@ -1,6 +1,7 @@
 import type { HealthFinding, HostReport, Labels } from '@pipit/core';
 import type {
   AppRow,
+  AuditHeadRow,
   AuditRow,
   Cancelled,
   ErrorRecord,
@@ -161,6 +162,8 @@ export interface Api {
   showEvent(eventId: string): Promise<EventRow>;
   listEvents(query?: PageQuery): Promise<Page<EventRow>>;
   listAudit(query?: PageQuery): Promise<Page<AuditRow>>;
+  /** Signed statements of the trail's last line, newest first. */
+  listAuditHeads(query?: PageQuery): Promise<Page<AuditHeadRow>>;
   plan(query: { readonly repository: string; readonly ref: string; readonly commit?: string }): Promise<PlanView>;
   doctor(): Promise<readonly Finding[]>;
   promote(command: PromoteCommand): Promise<Promoted>;

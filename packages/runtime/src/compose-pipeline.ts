@@ -15,6 +15,8 @@ import {
   type PipelineObserver,
 } from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
+import type { HeadSigner } from './audit/head-signer.js';
+import type { AuditHeads } from './audit/send-heads.js';
 import { type ChangeFeed, createChangeFeed } from './change-feed.js';
 import { type Container, createContainer, createToken } from './container.js';
 import { createCall, createEffects, type RuntimeEffects } from './effects.js';
@@ -34,6 +36,8 @@ export interface Ground {
   readonly config: Config;
   readonly storage: Storage;
   readonly instances: Instances;
+  readonly signer: HeadSigner;
+  readonly heads: AuditHeads;
   readonly sandbox: Sandbox;
   readonly redactor: Redactor;
   readonly logger: Logger;

@@ -127,6 +127,7 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
     },
     listEvents: (page = {}) => listPage(records, 'events', { by: 'id', page }),
     listAudit: (page = {}) => listPage(records, 'audit', { by: 'sequence', numeric: true, page }),
+    listAuditHeads: (page = {}) => listPage(records, 'auditHeads', { by: 'sequence', numeric: true, page }),
     plan: async ({ repository, ref, commit }) => {
       const found = await findRepository(ground, repository);
       return planChange(views(), { ...found, ref, ...(commit === undefined ? {} : { commit }) });
@@ -137,6 +138,8 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
         sandboxMode: ground.sandbox.mode,
         unguarded: ground.storage.lock.unguarded,
         quarantine: await container.get(parts.quarantine).read(),
+        auditRights: await ground.storage.readAuditRights(),
+        auditFault: await ground.heads.findFault(),
       }),
     promote: ({ app, role, ring, ifCanary, reason }) =>
       unlessQuarantined(() =>

@@ -4,12 +4,17 @@ import { type Config, checkCommonFormat } from '@pipit/config';
 import { type Logger, parseCommitSha, requireStorable } from '@pipit/core';
 import { appendAudit, type PipelineObserver } from '@pipit/pipeline';
 import { createRedactor, createSandbox } from '@pipit/plugin-kit';
+import { loadAuditKeys } from './audit/audit-key.js';
+import { createHeadSigner } from './audit/head-signer.js';
+import { createRememberedHead } from './audit/remembered-head.js';
+import { createAuditHeads } from './audit/send-heads.js';
 import { composePipeline, type Ground, parts } from './compose-pipeline.js';
 import type { Container } from './container.js';
 import { createApi } from './create-api.js';
 import { defaultDataFolder } from './default-data-folder.js';
 import { createDisposalStack, type DisposalStack } from './disposal-stack.js';
 import { createLogger, type LogLevel } from './machine/logger.js';
+import { systemClock } from './machine/system-clock.js';
 import { watchEventLoop } from './machine/watch-event-loop.js';
 import { type Instances, setupInstances } from './plugins/instances.js';
 import { receiveHook } from './plugins/receive-hook.js';
@@ -89,7 +94,12 @@ const prepareGround = async (
   const instances = await setupInstances({ config, instanceFolder: storage.folder.instance, logger, sandbox, hookUrlOf });
   disposal.push('plugins', () => instances.dispose(DISPOSE_DEADLINE_MS));
   checkFormats(config, instances);
-  return { config, storage, instances, sandbox, redactor, logger, observer: options.observer ?? {}, hookUrlOf, stopping };
+  const keysFolder = storage.folder.keys;
+  const keys = await loadAuditKeys({ config: config.audit, keysFolder, hide: (secret) => redactor.register(secret) });
+  const signer = createHeadSigner({ records: storage.records, keys, remembered: createRememberedHead(keysFolder), clock: systemClock });
+  const heads = createAuditHeads({ signer, config, instances, logger, stopping });
+  disposal.push('audit heads', () => heads.stop());
+  return { config, signer, heads, storage, instances, sandbox, redactor, logger, observer: options.observer ?? {}, hookUrlOf, stopping };
 };
 
 /**
@@ -149,6 +159,8 @@ const buildRuntime = (
     dataFolder: folder.folder,
     firstToken,
     start: async () => {
+      await ground.signer.announce();
+      ground.heads.start();
       await container.get(parts.sources).removeLeftovers();
       await container.get(parts.effects).removeUnknownFolders();
       await container.get(parts.quarantine).check();

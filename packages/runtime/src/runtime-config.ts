@@ -76,9 +76,10 @@ export interface GivenPipeline<Plugins> {
 export interface RuntimeConfig<Plugins extends Readonly<Record<string, GivenPlugin>> = Readonly<Record<string, GivenPlugin>>> {
   readonly dataFolder?: string;
   readonly server?: { readonly host?: string; readonly port?: number; readonly publicUrl?: string };
-  readonly database?: { readonly url: unknown };
   /** For example `2GiB`. */
   readonly maxFileSize?: string;
+  readonly database?: { readonly url: unknown; readonly ownerUrl?: unknown };
+  readonly audit?: { readonly key?: unknown; readonly previousKey?: unknown; readonly every?: string };
   readonly trustRepositories?: boolean;
   readonly plugins: Plugins;
   readonly pipelines: Readonly<Record<string, GivenPipeline<Plugins>>>;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '@pipit/config';
 import type { Logger } from '@pipit/core';
 import {
+  type AuditRights,
   createDbosEngine,
   createFileStore,
   createKysely,
@@ -12,8 +13,9 @@ import {
   type DataFolderLock,
   type FolderFileStore,
   lockDataFolder,
-  migrateRecords,
   prepareDataFolder,
+  prepareRecords,
+  readAuditRights,
   startEmbeddedPostgres,
 } from '@pipit/engine-dbos';
 import type { Engine, Records, StepLogs } from '@pipit/pipeline';
@@ -30,6 +32,8 @@ export interface Storage {
   readonly logs: StepLogs;
   readonly files: FolderFileStore;
   readonly engine: Engine;
+  /** What the role that pipit works as in the database could do with the audit trail. */
+  readAuditRights(): Promise<AuditRights>;
 }
 
 /** Opens everything that is kept: the data folder (locked), the database (embedded or external), the tables, the file store, the engine. */
@@ -52,10 +56,12 @@ export const openStorage = async (
       'The data folder has no lock of the kernel: a server that is paused for long loses it to a second one',
     );
   let url = config.database?.url.reveal();
+  let ownerUrl = config.database?.ownerUrl?.reveal();
   if (url === undefined) {
     const postgres = await startEmbeddedPostgres({ dataFolder: folder.folder, logger, signal });
     disposal.push('database', () => postgres.stop());
     url = postgres.url;
+    ownerUrl = postgres.ownerUrl;
   }
   const open = (max: number) =>
     createPool({ url: url ?? '' }, { max, onError: (error) => logger.debug({ error: error.message }, 'Idle database connection lost') });
@@ -63,7 +69,7 @@ export const openStorage = async (
   disposal.push('database connections', () => Promise.all([pools.exclusive.end(), pools.engine.end()]));
   const db = createKysely<unknown>(pools.records);
   disposal.push('records', () => db.destroy());
-  await migrateRecords(db);
+  await prepareRecords({ pool: pools.records, ownerUrl });
   // With one server a data folder, its own former self is what it takes over from at once; replicas on an external database need names of their own.
   const executorId = config.database === undefined ? 'embedded' : randomUUID();
   return {
@@ -72,6 +78,7 @@ export const openStorage = async (
     records: createPostgresRecords({ pool: pools.records, exclusivePool: pools.exclusive }),
     logs: createPostgresStepLogs({ db, pool: pools.records }),
     files: createFileStore({ folder: folder.files, clock: systemClock, maxFileBytes: config.maxFileBytes }),
-    engine: createDbosEngine({ url, pool: pools.engine, executorId, logger }),
+    engine: createDbosEngine({ url, ...(ownerUrl === undefined ? {} : { ownerUrl }), pool: pools.engine, executorId, logger }),
+    readAuditRights: () => readAuditRights(pools.records),
   };
 };

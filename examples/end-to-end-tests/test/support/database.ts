@@ -10,10 +10,15 @@ export const readPostmaster = async (dataFolder: string): Promise<{ readonly pid
   return { pid: Number(lines[0]), socketFolder: lines[4] ?? '' };
 };
 
-/** Looks into an installation's database from outside, whether its server runs or was killed. */
-export const query = async (dataFolder: string, sql: string, values: readonly unknown[] = []): Promise<readonly Row[]> => {
+/** Looks into an installation's database from outside, whether its server runs or was killed; as pipit does, or as its superuser. */
+export const query = async (
+  dataFolder: string,
+  sql: string,
+  values: readonly unknown[] = [],
+  role: 'pipit' | 'pipit_owner' = 'pipit',
+): Promise<readonly Row[]> => {
   const { socketFolder } = await readPostmaster(dataFolder);
-  const client = new pg.Client({ host: socketFolder, user: 'pipit', database: 'pipit' });
+  const client = new pg.Client({ host: socketFolder, user: role, database: 'pipit' });
   client.on('error', () => undefined); // a cut connection shows in the query's own result
   await client.connect();
   try {

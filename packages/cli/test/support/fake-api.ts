@@ -15,6 +15,7 @@ export const createFakeApi = (given: Partial<Api>): Api => ({
   showEvent: refuse,
   listEvents: refuse,
   listAudit: refuse,
+  listAuditHeads: refuse,
   plan: refuse,
   doctor: refuse,
   promote: refuse,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@pipit/core';
+import type { AccessFiles } from './access-files.js';
 import type { ClusterLock } from './cluster-lock.js';
 import { askDatabase } from './connect.js';
 import type { Served } from './launch.js';
@@ -7,6 +8,7 @@ import { findPostmaster, isRunning, stopPostmaster } from './postmaster.js';
 
 const ANSWER_WITHIN_MS = 10_000;
 const ATTEMPT_MS = 2_000;
+const ASK = "select current_setting('server_version') as version, current_setting('hba_file') as hba";
 /** How often a process that is not our child is looked at. */
 const WATCH_MS = 250;
 
@@ -18,11 +20,12 @@ export const adoptPostgres = async (options: {
   readonly cluster: string;
   /** As `postgres --version` names it. */
   readonly version: string;
+  readonly access: AccessFiles;
   readonly lock: ClusterLock;
   readonly logger: Logger;
   readonly signal?: AbortSignal;
 }): Promise<Served | undefined> => {
-  const { cluster, version, lock, logger, signal } = options;
+  const { cluster, version, access, lock, logger, signal } = options;
   const found = await findPostmaster(cluster);
   if (!found) return undefined;
   const { pid, started } = found;
@@ -33,14 +36,12 @@ export const adoptPostgres = async (options: {
     // Read again: the socket's folder is written a little after the pid.
     const socketFolder = (await findPostmaster(cluster))?.socketFolder ?? '';
     const answer =
-      socketFolder === ''
-        ? undefined
-        : await askDatabase({ socketFolder, database: 'postgres', sql: 'show server_version', withinMs: ATTEMPT_MS });
-    if (answer?.[0]?.server_version === version) {
+      socketFolder === '' ? undefined : await askDatabase({ socketFolder, database: 'postgres', sql: ASK, withinMs: ATTEMPT_MS });
+    if (answer?.[0]?.version === version && answer[0].hba === access.hba) {
       logger.info({ pid }, 'Adopted the database of an earlier process');
       return { pid, started, socketFolder, ended: watch({ pid, started }) };
     }
-    if (answer) break; // another version: pipit was upgraded
+    if (answer) break; // another version, or one that lets anybody in: pipit was upgraded
     await sleep(200, undefined, signal ? { signal } : {});
   }
   logger.warn({ pid }, 'Stopping a database that cannot be adopted');

@@ -5,8 +5,10 @@ import { runAs } from './run-command.js';
 import type { ServerBinaries } from './server-binaries.js';
 import type { ServerUser } from './server-user.js';
 
-/** The database's superuser and its database. Nobody else can pass the socket's folder, so there is no password. */
+/** The database, and the role that pipit works as: neither superuser nor owner of anything. */
 export const DATABASE_NAME = 'pipit';
+/** The cluster's superuser, who owns the tables: for migrations, and nothing else. */
+export const DATABASE_OWNER = 'pipit_owner';
 
 /**
  * Makes the cluster's files once, or checks that those there are of our major version. It is made beside and renamed when it is whole,
@@ -53,9 +55,12 @@ export const prepareCluster = async (options: {
         '--pgdata',
         fresh,
         '--username',
-        DATABASE_NAME,
-        '--auth',
-        'trust',
+        DATABASE_OWNER,
+        // Only for who starts it by hand: pipit gives it files of its own.
+        '--auth-local',
+        'peer',
+        '--auth-host',
+        'reject',
         '--data-checksums',
         '--encoding',
         'UTF8',

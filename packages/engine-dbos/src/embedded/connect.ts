@@ -1,24 +1,19 @@
 import pg from 'pg';
-import { DATABASE_NAME } from './cluster.js';
+import { DATABASE_NAME, DATABASE_OWNER } from './cluster.js';
 
-/** Asks a database over its socket; undefined when it does not answer in time. */
-export const askDatabase = async (options: {
+interface Question {
   readonly socketFolder: string;
   readonly database: string;
   readonly sql: string;
   readonly withinMs: number;
-}): Promise<readonly Record<string, unknown>[] | undefined> => {
-  const client = new pg.Client({
-    host: options.socketFolder,
-    user: DATABASE_NAME,
-    database: options.database,
-    connectionTimeoutMillis: options.withinMs,
-    query_timeout: options.withinMs,
-  });
+}
+
+const askAs = async (user: string, { socketFolder, database, sql, withinMs }: Question) => {
+  const client = new pg.Client({ host: socketFolder, user, database, connectionTimeoutMillis: withinMs, query_timeout: withinMs });
   client.on('error', () => undefined); // a cut connection shows in the query's own result
   try {
     await client.connect();
-    return (await client.query<Record<string, unknown>>(options.sql)).rows;
+    return (await client.query<Record<string, unknown>>(sql)).rows;
   } catch {
     return undefined;
   } finally {
@@ -26,3 +21,10 @@ export const askDatabase = async (options: {
     client.end().catch(() => undefined);
   }
 };
+
+/**
+ * Asks a database over its socket, as its superuser; undefined when it does not answer in time. In a cluster of an earlier pipit, whose roles are
+ * not yet divided, that is the role `pipit`.
+ */
+export const askDatabase = async (question: Question): Promise<readonly Record<string, unknown>[] | undefined> =>
+  (await askAs(DATABASE_OWNER, question)) ?? (await askAs(DATABASE_NAME, question));

@@ -2,13 +2,14 @@ import { chown, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, PluginError } from '@pipit/core';
+import { writeAccessFiles } from './access-files.js';
 import { adoptPostgres } from './adopt.js';
-import { DATABASE_NAME, prepareCluster } from './cluster.js';
+import { DATABASE_NAME, DATABASE_OWNER, prepareCluster } from './cluster.js';
 import { createClusterLock } from './cluster-lock.js';
-import { askDatabase } from './connect.js';
 import { type LaunchOptions, launchPostgres, type Served } from './launch.js';
 import { stopPostmaster } from './postmaster.js';
 import { requireReachable } from './reachable-folder.js';
+import { prepareRoles } from './roles.js';
 import { findServerBinaries } from './server-binaries.js';
 import { type ServerUser, serverUser } from './server-user.js';
 import { prepareSocketFolder, removeSocketFolder } from './socket-folder.js';
@@ -32,6 +33,8 @@ export interface EmbeddedPostgres {
   readonly connection: { readonly host: string; readonly user: string; readonly database: string };
   /** The same as a URL, for libraries that want one. */
   readonly url: string;
+  /** The same database as its owner, for migrations. */
+  readonly ownerUrl: string;
   /** The postmaster's; another one after a restart. */
   readonly pid: number;
   /** Whether it was running already, left by a killed process. */
@@ -53,11 +56,11 @@ const STABLE_AFTER_MS = 60_000;
 const LOCK_PATIENCE_MS = 15_000;
 
 /**
- * Runs PostgreSQL from its npm binaries as a supervised process on a Unix socket, which only its own user (and root) can reach.
+ * Runs PostgreSQL from its npm binaries as a supervised process on a Unix socket, to which only our own user and root may connect.
  * Made on the first start; adopted when a killed pipit left it running; started again when it dies.
  *
  * @throws PluginError `DATABASE_BINARIES_UNUSABLE`, `DATABASE_FOLDER_UNREACHABLE`, `DATABASE_INIT_FAILED`, `DATABASE_IN_USE`,
- * `DATABASE_START_FAILED`, `DATABASE_USER_NOT_MADE`, `DATABASE_VERSION_MISMATCH` (all stop)
+ * `DATABASE_START_FAILED`, `DATABASE_USER_NAMELESS`, `DATABASE_USER_NOT_MADE`, `DATABASE_VERSION_MISMATCH` (all stop)
  */
 export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> => {
   const { logger, signal, lockPatienceMs = LOCK_PATIENCE_MS } = options;
@@ -71,13 +74,14 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   const binaries = await findServerBinaries({ user, sharedFolder });
   await prepareCluster({ cluster, binaries, user, logger, ...(signal ? { signal } : {}) });
 
+  const access = await writeAccessFiles(join(resolve(options.dataFolder), 'run'));
   const lock = createClusterLock(cluster);
   const launch = async (socketFolder: string, extra: Pick<LaunchOptions, 'signal'> = {}): Promise<Served> =>
-    launchPostgres({ postgresFolder, cluster, socketFolder, binaries, user, lock, lockPatienceMs, ...extra });
+    launchPostgres({ postgresFolder, cluster, socketFolder, access, binaries, user, lock, lockPatienceMs, ...extra });
   try {
-    const adopted = await adoptPostgres({ cluster, version: binaries.version, lock, logger, ...(signal ? { signal } : {}) });
+    const adopted = await adoptPostgres({ cluster, version: binaries.version, access, lock, logger, ...(signal ? { signal } : {}) });
     const served = adopted ?? (await launch(await prepareSocketFolder(postgresFolder, user), signal ? { signal } : {}));
-    await makeDatabase(served.socketFolder);
+    await prepareRoles(served.socketFolder);
     return supervise({
       served,
       adopted: adopted !== undefined,
@@ -94,19 +98,8 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   }
 };
 
-const makeDatabase = async (socketFolder: string): Promise<void> => {
-  const ask = (sql: string) => askDatabase({ socketFolder, database: 'postgres', sql, withinMs: 30_000 });
-  const exists = async (): Promise<boolean> => (await ask(`select 1 from pg_database where datname = '${DATABASE_NAME}'`))?.length === 1;
-  if (await exists()) return;
-  await ask(`create database ${DATABASE_NAME}`);
-  if (await exists()) return;
-  throw new PluginError({
-    code: 'DATABASE_START_FAILED',
-    message: `The embedded PostgreSQL runs, but its database ${DATABASE_NAME} could not be made`,
-    hint: 'Read server.log in the data folder. Is the disk full?',
-    recovery: 'stop',
-  });
-};
+const urlAs = (role: string, socketFolder: string): string =>
+  `postgresql://${role}@localhost/${DATABASE_NAME}?host=${encodeURIComponent(socketFolder)}`;
 
 interface Supervised {
   readonly served: Served;
@@ -176,7 +169,8 @@ const supervise = ({ served: first, adopted, logger, launch, clean }: Supervised
   return {
     socketFolder,
     connection: { host: socketFolder, user: DATABASE_NAME, database: DATABASE_NAME },
-    url: `postgresql://${DATABASE_NAME}@localhost/${DATABASE_NAME}?host=${encodeURIComponent(socketFolder)}`,
+    url: urlAs(DATABASE_NAME, socketFolder),
+    ownerUrl: urlAs(DATABASE_OWNER, socketFolder),
     get pid() {
       return current.pid;
     },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginError } from '@pipit/core';
 import { processStart } from '../data-folder/process-identity.js';
+import type { AccessFiles } from './access-files.js';
 import type { ClusterLock } from './cluster-lock.js';
 import { askDatabase } from './connect.js';
 import { endOrphans, readPidFile, removeMisleadingLocks, stopPostmaster } from './postmaster.js';
@@ -16,6 +17,7 @@ export interface LaunchOptions {
   readonly postgresFolder: string;
   readonly cluster: string;
   readonly socketFolder: string;
+  readonly access: AccessFiles;
   readonly binaries: ServerBinaries;
   readonly user: ServerUser | undefined;
   readonly lock: ClusterLock;
@@ -59,7 +61,7 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
   const lock = await options.lock.take(options.lockPatienceMs, signal);
   await removeMisleadingLocks(cluster, socketFolder);
   const output = await open(log, 'a', 0o600);
-  const child = spawn(options.binaries.postgres, ['-D', cluster, ...settingArguments(socketFolder)], {
+  const child = spawn(options.binaries.postgres, ['-D', cluster, ...settingArguments(socketFolder, options.access)], {
     ...user,
     cwd: '/',
     env: SERVER_ENVIRONMENT,

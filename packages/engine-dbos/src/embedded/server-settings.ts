@@ -1,3 +1,5 @@
+import type { AccessFiles } from './access-files.js';
+
 /** Settings of the embedded database: durable as PostgreSQL is by default, and small. */
 export const SERVER_SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '',
@@ -30,9 +32,13 @@ export const SERVER_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /** Arguments that say them on the command line, which beat the cluster's own files. */
-export const settingArguments = (socketFolder: string): readonly string[] => [
+export const settingArguments = (socketFolder: string, access: AccessFiles): readonly string[] => [
   '-c',
   // A list of folders, split at commas: quoted, so that a comma in the path is part of it.
   `unix_socket_directories="${socketFolder.replaceAll('"', '""')}"`,
+  '-c',
+  `hba_file=${access.hba}`,
+  '-c',
+  `ident_file=${access.ident}`,
   ...Object.entries(SERVER_SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
 ];

@@ -3,7 +3,10 @@ import { DBOS, Error as DbosErrors } from '@dbos-inc/dbos-sdk';
 import { type Json, type Logger, PluginError } from '@pipit/core';
 import type { Engine, EngineState, OperationCode } from '@pipit/pipeline';
 import type { Pool } from 'pg';
+import { asOwner } from '../records/as-owner.js';
 import { isDatabaseAway, mapDatabaseError } from '../records/database-errors.js';
+import { grantEngine } from '../records/grant-rights.js';
+import { createKysely } from '../records/open-database.js';
 import { migrateDbos, tuneDbos } from './dbos-internals.js';
 import { createDbosLogger } from './dbos-logger.js';
 import { createLeases, HEARTBEAT_MS } from './leases.js';
@@ -17,6 +20,8 @@ const MAX_RECOVERY_ATTEMPTS = 1_000_000;
 
 export interface DbosEngineOptions {
   readonly url: string;
+  /** Who makes DBOS's tables. Default: the role of `url` itself. */
+  readonly ownerUrl?: string;
   /** Used by DBOS; closed by its owner. */
   readonly pool: Pool;
   /** This process: another one that lives must have another. One that keeps its id over restarts goes on with its own operations at once. */
@@ -54,7 +59,7 @@ const judgeEngineError = (error: unknown): 'misfit' | 'lost' | 'own' => {
 };
 
 /** Operations on DBOS: each step's value is a row in PostgreSQL before the next step begins. `migrateRecords` has made the table of replicas. */
-export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOptions): Engine => {
+export const createDbosEngine = ({ url, ownerUrl, pool, executorId, logger }: DbosEngineOptions): Engine => {
   const workflows = new Map<string, (id: string, input: Json) => Promise<void>>();
   const operations = createRunningOperations({ record: (name, work) => DBOS.runStep(work, { name }), judge: judgeEngineError });
   const leases = createLeases({
@@ -102,7 +107,12 @@ export const createDbosEngine = ({ url, pool, executorId, logger }: DbosEngineOp
         for (const code of codes) register(code);
         const dbosLogger = createDbosLogger(logger);
         // Replicas that start together on an empty database deadlock in DBOS's own migrations.
-        await leases.migrateAlone(() => migrateDbos({ url, pool, schema: SCHEMA, logger: dbosLogger }));
+        await leases.migrateAlone(() =>
+          asOwner({ pool, ownerUrl }, async (owner, role) => {
+            await migrateDbos({ url: ownerUrl ?? url, pool: owner, schema: SCHEMA, logger: dbosLogger });
+            if (role !== undefined) await grantEngine(createKysely(owner), SCHEMA, role);
+          }),
+        );
         tuneDbos();
         DBOS.setConfig({
           name: 'pipit',

@@ -19,5 +19,6 @@ export const JSON_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   heads: [],
   cursors: [],
   audit: ['detail'],
+  auditHeads: [],
   settings: ['value'],
 };

@@ -108,6 +108,21 @@ const LANES = [
   `alter table pipit.heads add column moves integer not null default 0`,
 ] as const;
 
+/** Signed heads of the audit trail; as append-only as the trail. */
+const auditHeads: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    await sql
+      .raw(`create table pipit.audit_heads (
+        sequence integer primary key, hash pipit.text not null, at timestamptz not null, key_id pipit.text not null,
+        previous_head pipit.text not null, signature pipit.text not null)`)
+      .execute(db);
+    await sql
+      .raw(`create trigger audit_heads_append_only before update or delete or truncate on pipit.audit_heads
+        execute function pipit.audit_is_append_only()`)
+      .execute(db);
+  },
+};
+
 export const migrationProvider: MigrationProvider = {
-  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices, '0003-lanes': lanes }),
+  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices, '0003-lanes': lanes, '0004-audit-heads': auditHeads }),
 };

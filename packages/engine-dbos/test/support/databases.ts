@@ -22,7 +22,7 @@ export interface Databases {
 }
 
 export const urlOf = (server: EmbeddedPostgres, database: string): string =>
-  `postgresql://pipit@localhost/${database}?host=${encodeURIComponent(server.socketFolder)}`;
+  `postgresql://pipit_owner@localhost/${database}?host=${encodeURIComponent(server.socketFolder)}`;
 
 /** One PostgreSQL for all tests of a file. */
 export const useDatabases = (): Databases => {

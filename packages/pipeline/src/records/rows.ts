@@ -299,6 +299,21 @@ export interface AuditRow {
   readonly hash: string;
 }
 
+/** A signed statement that the audit trail ended with this line then. The heads are chained too. */
+export interface AuditHeadRow {
+  /** Of the audit line. */
+  readonly sequence: number;
+  /** Of the audit line. */
+  readonly hash: string;
+  readonly at: string;
+  /** Of the key, which is outside of the database; announced in the trail itself. */
+  readonly keyId: string;
+  /** The hash of the head before; 64 zeros for the first. */
+  readonly previousHead: string;
+  /** ed25519, base64. */
+  readonly signature: string;
+}
+
 /** Single values of the installation: `quarantine`, the API token's hash. */
 export interface SettingRow {
   readonly name: string;

@@ -19,6 +19,7 @@ export interface Tables {
   heads: Rows.HeadRow;
   cursors: Rows.CursorRow;
   audit: Rows.AuditRow;
+  auditHeads: Rows.AuditHeadRow;
   settings: Rows.SettingRow;
 }
 
@@ -43,6 +44,7 @@ export const TABLE_KEYS = {
   heads: { primary: ['repositoryId', 'ref'], unique: [] },
   cursors: { primary: ['instance'], unique: [] },
   audit: { primary: ['sequence'], unique: [] },
+  auditHeads: { primary: ['sequence'], unique: [] },
   settings: { primary: ['name'], unique: [] },
 } as const satisfies { [T in TableName]: { primary: readonly (keyof Tables[T])[]; unique: readonly (readonly (keyof Tables[T])[])[] } };
 

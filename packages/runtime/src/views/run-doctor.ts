@@ -1,9 +1,32 @@
+import type { AuditRights } from '@pipit/engine-dbos';
 import type { Finding } from '../api.js';
 import { createCall } from '../effects.js';
 import { findGitVersion } from '../sources/git-sources.js';
 import type { ViewPorts } from './view-ports.js';
 
 const DEADLINE_MS = 30_000;
+
+const auditFinding = ({ role, excess }: AuditRights): Finding =>
+  excess.length === 0
+    ? { instance: 'pipit', name: 'audit trail', ok: true, detail: `the database's role ${role} can only read it and add to it` }
+    : {
+        instance: 'pipit',
+        name: 'audit trail',
+        ok: false,
+        detail: `the database's role ${role} could rewrite it (${excess.join(', ')})`,
+        hint: 'Give pipit a role that owns nothing as database.url, and the owner as database.ownerUrl: see docs/audit-trail.md.',
+      };
+
+const headsFinding = (fault: string | undefined): Finding =>
+  fault === undefined
+    ? { instance: 'pipit', name: 'audit heads', ok: true, detail: 'the trail is what was signed' }
+    : {
+        instance: 'pipit',
+        name: 'audit heads',
+        ok: false,
+        detail: fault,
+        hint: 'Find out who changed the database. After a restored backup, remove keys/audit-head.json of the data folder: see docs/audit-trail.md.',
+      };
 
 /** Asks pipit itself and every plugin instance how it is: each check by name, ok or what to do. */
 export const runDoctor = async (
@@ -13,6 +36,8 @@ export const runDoctor = async (
     readonly sandboxMode: string;
     readonly unguarded: string | undefined;
     readonly quarantine: string | null;
+    readonly auditRights: AuditRights;
+    readonly auditFault: string | undefined;
   },
 ): Promise<readonly Finding[]> => {
   const git = await findGitVersion(own.workFolder, ports.signal);
@@ -39,6 +64,8 @@ export const runDoctor = async (
           detail: `${own.unguarded}; a server that is paused for long loses its data folder to a second one`,
           hint: 'Keep the data folder on a local file system, and install util-linux.',
         },
+    auditFinding(own.auditRights),
+    headsFinding(own.auditFault),
     own.quarantine === null
       ? { instance: 'pipit', name: 'quarantine', ok: true, detail: 'none' }
       : {

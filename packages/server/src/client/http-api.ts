@@ -1,6 +1,6 @@
 import type { Api } from '@pipit/runtime';
 import { z } from 'zod';
-import { audit, event, release, run } from '../schemas/row-schemas.js';
+import { audit, auditHead, event, release, run } from '../schemas/row-schemas.js';
 import { app, begun, cancelled, finding, host, logView, pageOf, plan, reconciled, rolledBack, runDetail } from '../schemas/view-schemas.js';
 import { followChanges } from './follow-changes.js';
 import { createHttpCaller, type HttpCallerOptions } from './http-call.js';
@@ -41,6 +41,7 @@ export const createHttpApi = ({
     showEvent: (eventId) => get(`/api/events/${name(eventId)}`, {}, event),
     listEvents: (query = {}) => get('/api/events', query, pageOf(event)),
     listAudit: (query = {}) => get('/api/audit', query, pageOf(audit)),
+    listAuditHeads: (query = {}) => get('/api/audit/heads', query, pageOf(auditHead)),
     plan: (query) => get('/api/plan', query, plan),
     doctor: () => get('/api/doctor', {}, z.array(finding)),
     promote: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/promote`, body, begun),

@@ -12,7 +12,7 @@ import {
   runParams,
   runsQuery,
 } from '../schemas/request-schemas.js';
-import { audit, event, release, run } from '../schemas/row-schemas.js';
+import { audit, auditHead, event, release, run } from '../schemas/row-schemas.js';
 import { app as appSchema, finding, host, logView, pageOf, plan, runDetail } from '../schemas/view-schemas.js';
 import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
@@ -137,6 +137,19 @@ export const readRoutes =
         },
       },
       async (request) => runtime.api(readerOf(request)).listAudit(request.query),
+    );
+
+    app.get(
+      '/api/audit/heads',
+      {
+        schema: {
+          tags,
+          summary: "Signed statements of the audit trail's last line, newest first",
+          querystring: pageQuery,
+          response: { 200: pageOf(auditHead), ...errorResponses(400) },
+        },
+      },
+      async (request) => runtime.api(readerOf(request)).listAuditHeads(request.query),
     );
 
     app.get(

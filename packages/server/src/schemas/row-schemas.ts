@@ -17,6 +17,7 @@ import { branded, json, named } from './primitive-schemas.js';
 export type RunRow = RunDetail['run'];
 export type EventRow = Awaited<ReturnType<Api['showEvent']>>;
 export type ReleaseRow = Awaited<ReturnType<Api['listReleases']>>['rows'][number];
+export type AuditHeadRow = Awaited<ReturnType<Api['listAuditHeads']>>['rows'][number];
 export type AuditRow = Awaited<ReturnType<Api['listAudit']>>['rows'][number];
 type RingPolicy = RunRow['rings'][number];
 
@@ -184,5 +185,17 @@ export const audit: z.ZodType<AuditRow> = named(
     detail: json,
     previousHash: z.string(),
     hash: z.string(),
+  }),
+);
+
+export const auditHead: z.ZodType<AuditHeadRow> = named(
+  'AuditHead',
+  z.object({
+    sequence: z.number(),
+    hash: z.string(),
+    at: z.string(),
+    keyId: z.string(),
+    previousHead: z.string(),
+    signature: z.string(),
   }),
 );

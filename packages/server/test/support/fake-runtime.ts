@@ -125,6 +125,7 @@ export class FakeRuntime implements ServedRuntime {
         }),
       showEvent: (id) => ask(() => eventRows.find((row) => row.id === id) ?? unknown('EVENT_UNKNOWN', `event ${id}`)),
       listEvents: (query = {}) => ask(() => pageOf(eventRows, (row) => row.id, query)),
+      listAuditHeads: () => ask(() => ({ rows: [], next: null })),
       listAudit: (query = {}) => ask(() => pageOf(this.audit, (row) => String(row.sequence), query)),
       plan: ({ commit }) => ask(() => ({ ...planView, ...(commit === undefined ? {} : { commit }) })),
       doctor: () => ask(() => [{ instance: 'github', name: 'token', ok: false, detail: 'expired', hint: 'Make a new one.' }]),
