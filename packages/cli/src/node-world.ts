@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import type { WriteStream } from 'node:tty';
+import { PluginError } from '@pipit/core';
 import { createLogger, renderLogLine } from './logger.js';
 import { nodeBackend } from './node-backend.js';
 import { startSignalWatchdog } from './signal-watchdog.js';
@@ -52,6 +54,20 @@ const userName = (): string => {
   }
 };
 
+const enterEmptyFolder = async (path: string): Promise<void> => {
+  await mkdir(path, { recursive: true });
+  await chmod(path, 0o500);
+  const [found] = await readdir(path);
+  if (found !== undefined)
+    throw new PluginError({
+      code: 'CLI_FOLDER_NOT_EMPTY',
+      message: `${path}, in which pipit works, is not empty: it holds ${found}`,
+      hint: 'Look who put that there, and remove it. Pipit keeps nothing in this folder.',
+      recovery: 'stop',
+    });
+  process.chdir(path);
+};
+
 /** This process and the real packages. */
 export const createNodeWorld = (): World => {
   const environment = process.env;
@@ -83,6 +99,8 @@ export const createNodeWorld = (): World => {
       };
     },
     exitNow: (code) => process.exit(code),
+    setUmask: (mask) => void process.umask(mask),
+    enterEmptyFolder,
     randomText: (bytes) => randomBytes(bytes).toString('hex'),
     backend: nodeBackend,
   };

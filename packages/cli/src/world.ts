@@ -64,6 +64,10 @@ export interface World {
   onSignal(listener: (signal: StopSignal) => void): () => void;
   /** Ends the process at once, whatever it does. */
   exitNow(code: number): void;
+  /** What new files may not be, unless they are made with a mode of their own: this process's umask, and that of every program it starts. */
+  setUmask(mask: number): void;
+  /** Makes a folder the working folder of this process, so that `/proc/self/cwd/...` names nothing. It is made when it is missing, and must be empty. */
+  enterEmptyFolder(path: string): Promise<void>;
   /** A text of `bytes` random bytes in hexadecimal characters, for a secret. */
   randomText(bytes: number): string;
   readonly backend: Backend;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -64,6 +64,34 @@ describe('lint', () => {
     expect(findings.map((finding) => finding.rule)).toEqual([rule]);
     expect(findings[0]?.where.startsWith(where)).toBe(true);
     expect(findings[0]?.hint).not.toBe('');
+  });
+
+  it.each<[string, string, (path: string, secret: string) => Promise<unknown>]>([
+    ['pipit.yaml', 'repository-file', (path, secret) => symlink(secret, path)],
+    ['pipit.yaml', 'repository-file', (path) => symlink('/dev/zero', path)],
+    ['pipit.yaml', 'repository-file', (path) => run('mkfifo', [path])],
+    ['script/cibuild', 'script-not-a-file', (path, secret) => symlink(secret, path)],
+    ['script/cibuild', 'script-not-a-file', (path) => run('mkfifo', [path])],
+    ['systemd/web.service', 'unit-malformed', (path) => symlink('/proc/self/environ', path)],
+  ])('reads nothing outside of the repository, and waits for nothing: %s (%#)', async (path, rule, set) => {
+    const folder = await newRepository();
+    const secret = join(await newFolder(), 'secret');
+    await writeFile(secret, 'password: hunter2\n', { mode: 0o755 });
+    if (path.startsWith('systemd')) await write(folder, 'pipit.yaml', 'services: [web]\n');
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await rm(join(folder, path), { force: true });
+    await set(join(folder, path), secret);
+    const findings = await lintRepository(folder);
+    expect(findings.map((finding) => finding.rule)).toEqual([rule]);
+    expect(JSON.stringify(findings)).not.toMatch(/password|hunter2/);
+  });
+
+  it('takes a link to another file of the repository', async () => {
+    const folder = await newRepository();
+    await write(folder, 'ci/build', '#!/bin/sh\n', 0o755);
+    await unlink(join(folder, 'script/cibuild'));
+    await symlink('../ci/build', join(folder, 'script/cibuild'));
+    expect(await lintRepository(folder)).toEqual([]);
   });
 
   it.each(['[Unit]\n', '[Service]\nRestart=always\n'])('tells of a unit that starts nothing: %j', async (unit) => {

@@ -64,6 +64,17 @@ describe('serve', () => {
     expect(fake.exits).toEqual([]);
   });
 
+  it('lets nobody else write what it makes, and works in an empty folder', async () => {
+    const { fake, folder, happened } = await prepare();
+    const serving = runCli(['serve'], fake.world);
+    await until(() => fake.out() !== '');
+    fake.signal('SIGTERM');
+    await serving;
+    expect(happened).toContain('start');
+    expect(fake.umasks).toEqual([0o022]);
+    expect(fake.entered).toEqual([join(folder, 'run', 'empty')]);
+  });
+
   it('ends at once on the second signal', async () => {
     const { fake, happened, unstick } = await prepare({ isStuck: true });
     const serving = runCli(['serve'], fake.world);

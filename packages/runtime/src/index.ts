@@ -1,4 +1,5 @@
 export { readDataFolderOwner as findServer } from '@pipit/engine-dbos';
+export { openConfinedFile, readConfinedText } from '@pipit/plugin-kit';
 export type {
   Api,
   AppView,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PluginError } from '@pipit/core';
@@ -21,6 +21,18 @@ export interface SigningKey {
   dispose(): Promise<void>;
 }
 
+/** Anybody may have put a link or a folder there first: the folder above is everybody's. */
+const assertOwn = async (folder: string): Promise<void> => {
+  const found = await lstat(folder);
+  if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0) return;
+  throw new PluginError({
+    code: 'REPOSITORY_SIGNING_FAILED',
+    message: `${folder}, through which gpg is to reach its keys, is not a folder that only this user can enter`,
+    hint: 'Look who made it, and remove it; pipit makes it again.',
+    recovery: 'stop',
+  });
+};
+
 /** gpg with a home of its own in `folder`; no passphrase, because pipit signs without anybody there. */
 export const createSigningKey = (folder: string): SigningKey => {
   const publicKey = join(folder, 'public.asc');
@@ -34,7 +46,7 @@ export const createSigningKey = (folder: string): SigningKey => {
   const homeOf = async (home: string): Promise<string> => {
     if (home.length <= MAX_HOME_LENGTH) return home;
     await mkdir(shortFolder, { recursive: true, mode: 0o700 });
-    await chmod(shortFolder, 0o700);
+    await assertOwn(shortFolder);
     const link = join(shortFolder, 'h');
     await rm(link, { force: true });
     await symlink(home, link);

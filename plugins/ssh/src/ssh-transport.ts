@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { posix } from 'node:path';
 import { type Call, type Connection, type Host, PluginError, type Transport } from '@pipit/core';
 import { exitCodeOf, runOnHost } from './run-on-host.js';
 import type { SshClient } from './ssh-client.js';
@@ -27,6 +28,26 @@ const DEFAULT_MODE = 0o644;
 const NO_SUCH_FILE = 66;
 const SEND = `[ -e "$1" ] || exit ${NO_SUCH_FILE}; exec cat -- "$1"`;
 
+/** Says with its exit code that what is there is no plain file, or behind a link. */
+const REFUSED = 67;
+/**
+ * $1 a folder in which code of a repository could write, the further ones the parts of a path below it. Each folder is entered and then
+ * asked where it is, so that a link that is put there meanwhile shows too.
+ */
+const SEND_CONFINED = [
+  'cd -P -- "$1" || exit 1',
+  'place=$(pwd -P)',
+  'shift',
+  'while [ $# -gt 1 ]; do',
+  `  [ -e "./$1" ] || [ -L "./$1" ] || exit ${NO_SUCH_FILE}`,
+  `  cd -P -- "./$1" 2>/dev/null && place="\${place%/}/$1" && [ "$(pwd -P)" = "$place" ] || exit ${REFUSED}`,
+  '  shift',
+  'done',
+  `[ ! -L "./$1" ] || exit ${REFUSED}`,
+  `[ -e "./$1" ] || exit ${NO_SUCH_FILE}`,
+  `[ -f "./$1" ] || exit ${REFUSED}`,
+  'exec dd if="./$1" iflag=nofollow,nonblock bs=256K status=none',
+].join('\n');
 const fileError = (what: 'read' | 'written', path: string, host: Host, why: string): PluginError =>
   new PluginError({
     code: 'SSH_FILE_FAILED',
@@ -43,6 +64,12 @@ const absolute = (path: string): string => {
     message: `${JSON.stringify(path.slice(0, 200))} is no absolute path, and a connection has no folder`,
     recovery: 'stop',
   });
+};
+
+const readCommand = (path: string, below: string | undefined): readonly string[] => {
+  const parts = below === undefined ? [] : posix.relative(below, path).split('/');
+  if (below === undefined || parts[0] === '..' || parts[0] === '') return ['/bin/sh', '-c', SEND, 'sh', path];
+  return ['/bin/sh', '-c', SEND_CONFINED, 'sh', absolute(below), ...parts];
 };
 
 /** Counts what passes. */
@@ -84,8 +111,8 @@ export const createSshTransport = (client: SshClient): Transport => ({
       await run([...shape(PLACE), String(size)]);
     };
 
-    async function* read(path: string): AsyncGenerator<Uint8Array> {
-      const argv = ['/bin/sh', '-c', SEND, 'sh', absolute(path)];
+    async function* read(path: string, { below }: { readonly below?: string } = {}): AsyncGenerator<Uint8Array> {
+      const argv = readCommand(absolute(path), below);
       let said = '';
       const keep = (text: string): void => {
         said = (said + text).slice(-4096);
@@ -104,6 +131,13 @@ export const createSshTransport = (client: SshClient): Transport => ({
         const exitCode = exitCodeOf(end, address, { argv });
         if (exitCode === NO_SUCH_FILE)
           throw new PluginError({ code: 'SHELL_FILE_NOT_FOUND', message: `There is no file ${path} on ${address}`, recovery: 'stop' });
+        if (exitCode === REFUSED)
+          throw new PluginError({
+            code: 'SSH_FILE_REFUSED',
+            message: `${path} on ${address} is no plain file, or lies behind a link`,
+            hint: "Let the repository's scripts leave plain files and folders (cp --dereference).",
+            recovery: 'stop',
+          });
         if (exitCode !== 0) throw fileError('read', path, host, said);
       } finally {
         // Whoever stops reading early needs no more of it.

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -240,6 +240,25 @@ describe('a file over ssh', () => {
       expect(await readdir(join(folder, 'deep'))).toEqual(["a 'file"]);
       await expect(read(connection.read(`${path}.missing`))).rejects.toMatchObject({ code: 'SHELL_FILE_NOT_FOUND', recovery: 'stop' });
       await expect(connection.write(folder, 'x')).rejects.toMatchObject({ code: 'SSH_FILE_FAILED' });
+    }),
+  );
+
+  overSsh('is not read below a folder of repository code when it is no plain file, or lies behind a link', () =>
+    withConnection(async (connection) => {
+      const below = await mkdtemp(join(folder, 'work-'));
+      await mkdir(join(below, 'sub'), { recursive: true });
+      await writeFile(join(folder, 'secret'), 'secret');
+      await writeFile(join(below, 'sub', "a 'file"), 'mine');
+      await symlink('../../secret', join(below, 'sub/link'));
+      await symlink('..', join(below, 'up'));
+      await symlink('sub', join(below, 'beside'));
+      await symlink('/dev/zero', join(below, 'endless'));
+      await runCommand(['mkfifo', join(below, 'pipe')], { cwd: '/', env: minimalEnvironment('/') });
+      const readBelow = async (path: string) => (await read(connection.read(join(below, path), { below }))).toString();
+      expect(await readBelow("sub/a 'file")).toBe('mine');
+      for (const path of ['sub/link', 'up/secret', "beside/a 'file", 'endless', 'pipe', 'sub', 'sub/link/x'])
+        await expect(readBelow(path)).rejects.toMatchObject({ code: 'SSH_FILE_REFUSED', recovery: 'stop' });
+      for (const path of ['none', 'none/none']) await expect(readBelow(path)).rejects.toMatchObject({ code: 'SHELL_FILE_NOT_FOUND' });
     }),
   );
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Runtime } from '@pipit/runtime';
 import type { Command } from 'commander';
 import { addExamples, type Launch } from '../command-line.js';
@@ -5,6 +6,9 @@ import { locateConfig, locateDataFolder, readConfig } from '../config-file.js';
 import { EXIT } from '../exit-codes.js';
 import type { Session } from '../session.js';
 import { locateToken, writeToken } from '../token-file.js';
+
+/** Programs that make what hosts read (aptly, Freight) take their modes from it: 0644 and 0755. */
+const UMASK = 0o022;
 
 interface Started {
   readonly url: string;
@@ -58,6 +62,8 @@ const serve = async (session: Session, runtime: Runtime): Promise<void> => {
   // Listens first: when the port is taken, nothing has begun yet.
   const { url } = await server.listen();
   try {
+    // All paths of the config are absolute by now.
+    await world.enterEmptyFolder(join(dataFolder, 'run', 'empty'));
     await runtime.start();
     announce(session, { url, dataFolder, token: firstToken, tokenFile });
     await untilAborted(session.signal);
@@ -79,6 +85,8 @@ export const addServeCommand = (program: Command, launch: Launch): void => {
     command,
     async (session) => {
       const { world, logLevel, writeLog } = session;
+      // Nobody else may write what is made here; what nobody else may read is made with a mode of its own.
+      world.setUmask(UMASK);
       // The runtime reads it again and refuses a wrong one; read here so that the server's log lines are without its secrets.
       await readConfig(session);
       const dataFolder = await locateDataFolder(session);

@@ -9,6 +9,9 @@ const run = promisify(execFile);
 /** `100755 <object> 0<tab>script/cibuild`, by git-ls-files(1). */
 const LISTED = /^(\d{6}) [0-9a-f]+ \d\t(.+)$/;
 
+/** What a working copy's own config could have git run. */
+const NO_PROGRAMS = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null'] as const;
+
 /** What git keeps of these paths; undefined where there is no git to ask. */
 const readIndex = async (folder: string, paths: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> => {
   const isRepository = await access(join(folder, '.git')).then(
@@ -17,7 +20,7 @@ const readIndex = async (folder: string, paths: readonly string[]): Promise<Read
   );
   if (!isRepository) return undefined;
   try {
-    const { stdout } = await run('git', ['-C', folder, 'ls-files', '--stage', '--', ...paths]);
+    const { stdout } = await run('git', ['-C', folder, ...NO_PROGRAMS, 'ls-files', '--stage', '--', ...paths]);
     return new Map(
       stdout
         .split('\n')

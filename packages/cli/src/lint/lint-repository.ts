@@ -1,4 +1,4 @@
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createStrangersYamlParser, parseRepositoryFile } from '@pipit/config';
 import {
@@ -15,6 +15,7 @@ import {
 import type { LintFinding } from './finding.js';
 import { lintGitModes } from './lint-git-modes.js';
 import { lintScript } from './lint-script.js';
+import { readText } from './read-working-copy.js';
 
 const SCRIPT_NAMES: readonly string[] = Object.values(SCRIPTS);
 const REQUIRED: readonly string[] = REQUIRED_SCRIPTS;
@@ -35,11 +36,14 @@ const guessApp = (folder: string): AppName => {
   }
 };
 
+const NOT_READABLE = 'It is not a file of this repository, or too large';
+
 const lintUnit = async (folder: string, service: string): Promise<readonly LintFinding[]> => {
   const where = unitFilePath(service);
-  const text = await readFile(join(folder, where), 'utf8').catch(() => undefined);
+  const found = await readText(folder, where);
   const finding = (rule: string, what: string, hint: string): LintFinding => ({ rule, level: 'error', where, what, hint });
-  if (text === undefined)
+  if (found.state === 'refused') return [finding('unit-malformed', NOT_READABLE, 'Put a plain file there.')];
+  if (found.state === 'missing')
     return [
       finding(
         'unit-missing',
@@ -47,6 +51,7 @@ const lintUnit = async (folder: string, service: string): Promise<readonly LintF
         `Write ${where}, or take ${service} out of services.`,
       ),
     ];
+  const text = found.content;
   if (!/^\[Service\]\s*$/m.test(text)) return [finding('unit-malformed', 'It has no section [Service]', 'See systemd.service(5).')];
   if (!/^ExecStart=\s*\S/m.test(text))
     return [
@@ -56,9 +61,11 @@ const lintUnit = async (folder: string, service: string): Promise<readonly LintF
 };
 
 const lintRepositoryFile = async (folder: string): Promise<readonly LintFinding[]> => {
-  const path = join(folder, REPOSITORY_FILE);
-  if (!(await exists(path))) return [];
-  const parsed = await parseRepositoryFile(await readFile(path, 'utf8'), {
+  const found = await readText(folder, REPOSITORY_FILE);
+  if (found.state === 'missing') return [];
+  if (found.state === 'refused')
+    return [{ rule: 'repository-file', level: 'error', where: REPOSITORY_FILE, what: NOT_READABLE, hint: 'Put a plain file there.' }];
+  const parsed = await parseRepositoryFile(found.content, {
     file: REPOSITORY_FILE,
     app: guessApp(folder),
     parse: createStrangersYamlParser(),

@@ -1,22 +1,11 @@
 import { constants } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { LintFinding } from './finding.js';
+import { readStart } from './read-working-copy.js';
 
 /** Source: BINPRM_BUF_SIZE of Linux: no more of a first line is read. */
 const MAX_SHEBANG_BYTES = 256;
 const ELF = '\u007fELF';
 const ANY_EXECUTE = constants.S_IXUSR | constants.S_IXGRP | constants.S_IXOTH;
-
-const readStart = async (path: string): Promise<string> => {
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_SHEBANG_BYTES), 0, MAX_SHEBANG_BYTES, 0);
-    return buffer.subarray(0, bytesRead).toString('latin1');
-  } finally {
-    await file.close();
-  }
-};
 
 const lintStart = (script: string, start: string): readonly LintFinding[] => {
   if (start.startsWith(ELF)) return [];
@@ -48,9 +37,8 @@ const lintStart = (script: string, start: string): readonly LintFinding[] => {
 
 /** Whether a script is there, executable and can be started. */
 export const lintScript = async (folder: string, script: string, isRequired: boolean): Promise<readonly LintFinding[]> => {
-  const path = join(folder, script);
-  const entry = await stat(path).catch(() => undefined);
-  if (entry === undefined)
+  const found = await readStart(folder, script, MAX_SHEBANG_BYTES);
+  if (found.state === 'missing')
     return isRequired
       ? [
           {
@@ -62,18 +50,19 @@ export const lintScript = async (folder: string, script: string, isRequired: boo
           },
         ]
       : [];
-  if (!entry.isFile())
+  if (found.state === 'refused')
     return [
       {
         rule: 'script-not-a-file',
         level: 'error',
         where: script,
-        what: 'It is not a file',
+        what: 'It is not a file of this repository',
         hint: 'Make it an executable file; it may just exit 0.',
       },
     ];
   const findings: LintFinding[] = [];
-  if ((entry.mode & ANY_EXECUTE) === 0)
+  const { mode, start } = found.content;
+  if ((mode & ANY_EXECUTE) === 0)
     findings.push({
       rule: 'script-not-executable',
       level: 'error',
@@ -81,5 +70,5 @@ export const lintScript = async (folder: string, script: string, isRequired: boo
       what: 'It is not executable',
       hint: `chmod +x ${script}; git add ${script}`,
     });
-  return [...findings, ...lintStart(script, await readStart(path))];
+  return [...findings, ...lintStart(script, start)];
 };

@@ -9,6 +9,9 @@ export interface FakeWorld {
   readonly err: () => string;
   signal(name: StopSignal): void;
   readonly exits: readonly number[];
+  readonly umasks: readonly number[];
+  /** Folders that became the working folder. */
+  readonly entered: readonly string[];
 }
 
 const unexpected = (what: string) => (): never => {
@@ -37,6 +40,8 @@ export const createFakeWorld = (options: FakeWorldOptions = {}): FakeWorld => {
   const stderr = createTerminal(isTerminal);
   const listeners = new Set<(signal: StopSignal) => void>();
   const exits: number[] = [];
+  const umasks: number[] = [];
+  const entered: string[] = [];
   const world: World = {
     version: '0.0.0-test',
     environment: options.environment ?? { PIPIT_DATA: '/nonexistent/data' },
@@ -51,6 +56,8 @@ export const createFakeWorld = (options: FakeWorldOptions = {}): FakeWorld => {
       return () => void listeners.delete(listener);
     },
     exitNow: (code) => void exits.push(code),
+    setUmask: (mask) => void umasks.push(mask),
+    enterEmptyFolder: async (path) => void entered.push(path),
     randomText: (bytes) => 'ab'.repeat(bytes),
     backend: {
       loadPlugin: createPluginLoader({ installationFolder: '/nonexistent' }),
@@ -67,6 +74,8 @@ export const createFakeWorld = (options: FakeWorldOptions = {}): FakeWorld => {
     out: stdout.text,
     err: stderr.text,
     exits,
+    umasks,
+    entered,
     signal: (name) => {
       for (const listener of [...listeners]) listener(name);
     },

@@ -80,6 +80,8 @@ export const stageDeb = async (artifact: Artifact, { files, shell, signal }: Op<
         yield chunk;
       }
     })(),
+    // Freight and aptly take the mode on to what they publish.
+    { mode: 0o644 },
   );
   const found = `sha256:${hash.digest('hex')}`;
   if (found !== artifact.digest) throw artifactMismatch(artifact, `its bytes are ${found}, and not ${artifact.digest}`);

@@ -65,7 +65,7 @@ export const createRemoteFolders = (ports: {
     const connection = await open(transport, hostFrom(target), call);
     try {
       // Its name cannot be guessed. A task's own may be gone: `/var/tmp` outlives a restart of the host but not whoever cleans it.
-      const made = await connection.run(['mkdir', '-p', '-m', '0755', '--', path], { cwd: '/' });
+      const made = await connection.run(['mkdir', '-p', '-m', '0700', '--', path], { cwd: '/' });
       if (made.exitCode !== 0)
         throw new PluginError({
           code: 'WORK_FOLDER_NOT_MADE',

@@ -26,6 +26,9 @@ export const createRemoteShell = ({ connection, folder, deadlineMs, onOutput }: 
         },
       }),
     write: (path, content, options) => connection.write(at(path), content, options),
-    read: (path) => connection.read(at(path)),
+    read: (path) => {
+      const target = at(path);
+      return connection.read(target, target.startsWith(`${folder}/`) ? { below: folder } : {});
+    },
   };
 };
