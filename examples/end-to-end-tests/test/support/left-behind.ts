@@ -21,7 +21,7 @@ const TEMPORARY_NAME = /\.(?:new|tmp|lock|breaking)$|\.lock\.\d+$|^(?:checkout|g
 /** Temporary files of an installation, relative to its data folder, and clean-ups that are still to be done. */
 export const findLeftBehind = async ({ dataFolder, localFolder, query }: Installation): Promise<readonly string[]> => {
   const work = await walk(join(dataFolder, 'work'));
-  const aptTemporary = await walk(join(localFolder, 'apt/tmp'));
+  const aptTemporary = await walk(join(localFolder, 'incoming'));
   const places = ['sources', 'files', 'instances/local'].map((name) => join(dataFolder, name));
   const named = (await Promise.all(places.map(walk)))
     .flat()

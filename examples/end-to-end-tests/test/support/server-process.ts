@@ -33,6 +33,8 @@ const endOf = (child: ChildProcess): Promise<NodeJS.Signals | number> =>
 export const startServerProcess = async (program: string, settings: ServerSettings): Promise<ServerProcess> => {
   const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    // Where systemd starts it.
+    cwd: '/',
     // Nothing of vitest's.
     env: { PATH: process.env.PATH, HOME: process.env.HOME },
   });
