@@ -3,7 +3,7 @@ export { type DataFolderLock, type DataFolderOwner, lockDataFolder, readDataFold
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 export type { ServerUser } from './embedded/server-user.js';
 export { createDbosEngine, type DbosEngineOptions } from './engine/dbos-engine.js';
-export { createFileStore, type FolderFileStore, type Sweep } from './files/file-store.js';
+export { createFileStore, type FolderFileStore, type Sweep, type TentativeFiles } from './files/file-store.js';
 export { migrateRecords } from './records/migrate.js';
 export { createKysely, createPool } from './records/open-database.js';
 export { createPostgresRecords, type PostgresRecordsOptions } from './records/postgres-records.js';

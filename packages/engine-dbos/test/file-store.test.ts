@@ -83,6 +83,20 @@ describe('createFileStore', () => {
     expect(await filesIn(folder)).toEqual([pathOf(folder, stored)]);
   });
 
+  it('takes back what a failed effect stored, and nothing that anybody else stored before or since', async () => {
+    const folder = await temporaryFolder();
+    const store = createFileStore({ folder, clock: manualClock() });
+    const before = await store.put(chunks('before'));
+    const { files, takeBack } = store.tentative();
+    await files.put(chunks('before'));
+    await files.put(chunks('mine'));
+    const since = await files.put(chunks('since'));
+    await store.put(chunks('since'));
+    await takeBack();
+    await takeBack();
+    expect(new Set(await filesIn(folder))).toEqual(new Set([before, since].map((file) => pathOf(folder, file))));
+  });
+
   it('says that bytes are not stored', async () => {
     const store = createFileStore({ folder: await temporaryFolder(), clock: manualClock() });
     await expect(readAll(store.get({ sha256: `sha256:${'a'.repeat(64)}`, size: 1 }))).rejects.toMatchObject({

@@ -1,4 +1,5 @@
-import { type Call, type FileStore, type Logger, type Op, PluginError, type Sandbox, type Services } from '@pipit/core';
+import { type Call, type Logger, type Op, PluginError, type Sandbox, type Services } from '@pipit/core';
+import type { FolderFileStore } from '@pipit/engine-dbos';
 import type { EffectRequest, Effects, Records } from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
 import { systemClock } from './machine/system-clock.js';
@@ -13,7 +14,7 @@ export interface EffectsOptions {
   readonly records: Records;
   readonly instances: Instances;
   readonly sources: GitSources;
-  readonly files: FileStore;
+  readonly files: Pick<FolderFileStore, 'tentative'>;
   readonly sandbox: Sandbox;
   readonly redactor: Redactor;
   readonly logger: Logger;
@@ -73,6 +74,7 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
       if (shown !== '') request.onOutput(shown);
     };
     const given = { request, call, onOutput };
+    const stored = files.tentative();
     const connected: WorkFolder[] = [];
     let folder: WorkFolder | undefined;
     try {
@@ -83,7 +85,7 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
         attempt: request.attempt,
         report: ({ message, fraction }) =>
           request.onReport(redactor.redact(fraction === undefined ? message : `${message} (${Math.round(fraction * 100)}%)`)),
-        files,
+        files: stored.files,
         callbackUrl: options.hookUrlOf(part.instance),
         ...(folder === undefined ? {} : { shell: folder.shell }),
         ...(commit === undefined ? {} : { source: sources.sourceOf(commit, call.signal) }),
@@ -95,6 +97,8 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
       });
       return await work(op);
     } catch (thrown) {
+      // Nothing refers to what a failed effect stored.
+      await stored.takeBack().catch((error: unknown) => logger.warn({ error }, 'Files of a failed effect not removed'));
       throw redactError(redactor, thrown);
     } finally {
       const rest = output.flush();

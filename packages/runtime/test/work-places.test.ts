@@ -65,7 +65,7 @@ beforeEach(async () => {
     records,
     instances,
     sources: unused,
-    files: unused,
+    files: { tentative: () => ({ files: unused, takeBack: async () => undefined }) },
     sandbox: unused,
     redactor: createRedactor(),
     logger: silent,

@@ -1,8 +1,15 @@
-import { constants } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, realpath, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { type Host, type PackageName, PluginError, parsePackageVersion, type Receipt, type RunResult, type Sandbox } from '@pipit/core';
-import { hostScriptPaths, minimalEnvironment, parseHostReceipt, runCommand } from '@pipit/plugin-kit';
+import {
+  hostScriptPaths,
+  minimalEnvironment,
+  openConfinedFile,
+  openConfinedFolder,
+  parseHostReceipt,
+  runCommand,
+  writeConfined,
+} from '@pipit/plugin-kit';
 
 /** A file of a host is small; what is larger was not written by the host script. */
 const MAX_HOST_FILE_BYTES = 256 * 1024;
@@ -54,8 +61,10 @@ const FOLDERS = [
 export const ensureRoot = async (root: string, sandbox: Sandbox): Promise<void> => {
   const status = join(root, 'var/lib/dpkg/status');
   if (await exists(status)) return;
-  for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true });
-  await writeFile(`${status}.new`, '', { mode: 0o644 });
+  await mkdir(root, { recursive: true });
+  // A post-install script may have removed that file, and have made links of folders.
+  for (const path of FOLDERS) await (await openConfinedFolder({ root, path }, { make: 0o755 }))?.close();
+  await writeConfined({ root, path: 'var/lib/dpkg/status.new' }, '', { mode: 0o644 });
   await sandbox.giveFolder(root);
   // Last: a host with this file is a whole one. It belongs to the sandbox's user too, for dpkg makes a hard link of it.
   await rename(`${status}.new`, status);
@@ -67,19 +76,17 @@ export const isInside = async (root: string, path: string): Promise<boolean> => 
   return real?.startsWith(`${await realpath(root)}/`) === true;
 };
 
-/** A host's own file, or undefined: not there, not a plain file, or a link that leads out of the host. */
+/** A host's own file (its end, when it is long), or undefined: not there, not a plain file, or a link that leads out of the host. */
 export const readHostFile = async (root: string, path: string): Promise<string | undefined> => {
-  if (!(await isInside(root, dirname(path)))) return undefined;
-  // A fifo would hold an ordinary open for ever.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const handle = await open(path, flags).catch(() => undefined);
+  const [realRoot, folder] = await Promise.all([realpath(root), realpath(dirname(path))]).catch(() => []);
+  // Packages may have links from one folder of the host to another; one that is put there after this is refused.
+  if (realRoot === undefined || folder?.startsWith(`${realRoot}/`) !== true) return undefined;
+  const handle = await openConfinedFile({ root: realRoot, path: relative(realRoot, join(folder, basename(path))) }).catch(() => undefined);
   if (handle === undefined) return undefined;
   try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) return undefined;
-    const length = Math.min(stat.size, MAX_HOST_FILE_BYTES);
-    const buffer = Buffer.alloc(length);
-    const { bytesRead } = await handle.read(buffer, 0, length, Math.max(0, stat.size - length));
+    const { size } = await handle.stat();
+    const length = Math.min(size, MAX_HOST_FILE_BYTES);
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, Math.max(0, size - length));
     return buffer.subarray(0, bytesRead).toString('utf8');
   } finally {
     await handle.close();

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { lstatSync, unlinkSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promises';
+import { existsSync, lstatSync, unlinkSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Clock, type Digest, type FileStore, PluginError, parseDigest, type StoredFile } from '@pipit/core';
 
@@ -11,7 +11,15 @@ export interface Sweep {
   readonly olderThanMs: number;
 }
 
+/** What one effect stores, until it is known whether it succeeds. */
+export interface TentativeFiles {
+  readonly files: FileStore;
+  /** Removes what was stored by it alone; bytes that were there before, or that somebody stored again since, stay. */
+  takeBack(): Promise<void>;
+}
+
 export interface FolderFileStore extends FileStore {
+  tentative(): TentativeFiles;
   /** Removes files that nothing refers to, and what killed writers left. */
   sweep(options: Sweep): Promise<{ readonly removedFiles: number; readonly freedBytes: number }>;
 }
@@ -78,18 +86,22 @@ export const createFileStore = ({ folder, clock, maxFileBytes = Number.POSITIVE_
     return join(folder, hex.slice(0, 2), hex.slice(2, 4), hex);
   };
 
-  const settle = async (from: string, stored: StoredFile): Promise<void> => {
+  /** @returns the new file's inode; undefined when its bytes were there before */
+  const settle = async (from: string, stored: StoredFile): Promise<bigint | undefined> => {
     const target = pathOf(stored.sha256);
+    const { ino } = await stat(from, { bigint: true });
     const now = clock.now();
     arriving.set(target, (arriving.get(target) ?? 0) + 1);
     try {
       await utimes(from, now, now);
       await mkdir(dirname(target), { recursive: true, mode: 0o700 });
       // Equal bytes are renamed over the old ones and not dropped: that renews the time a sweep goes by, and heals damaged bytes.
+      const isNew = !existsSync(target);
       await rename(from, target);
       await syncFolder(dirname(target));
       await syncFolder(dirname(dirname(target)));
       await syncFolder(folder);
+      return isNew ? ino : undefined;
     } finally {
       const others = (arriving.get(target) ?? 1) - 1;
       if (others === 0) arriving.delete(target);
@@ -111,24 +123,55 @@ export const createFileStore = ({ folder, clock, maxFileBytes = Number.POSITIVE_
     }
   };
 
+  const store = async (content: AsyncIterable<Uint8Array>): Promise<{ readonly stored: StoredFile; readonly ino: bigint | undefined }> => {
+    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    const path = join(temporary, randomUUID());
+    writing.add(path);
+    try {
+      const file = await open(path, 'wx', 0o600);
+      const stored = await writeAll(file, content, maxFileBytes).finally(() => file.close());
+      return { stored, ino: await settle(path, stored) };
+    } finally {
+      writing.delete(path);
+      await rm(path, { force: true });
+    }
+  };
+
+  /** Asked and done without an await in between, as above. */
+  const takeBack = (path: string, ino: bigint): void => {
+    if (arriving.has(path)) return;
+    try {
+      if (lstatSync(path, { bigint: true }).ino === ino) unlinkSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  };
+
+  const put: FileStore['put'] = async (content) => (await store(content)).stored;
+  const get: FileStore['get'] = (wanted) => readVerified(pathOf, wanted);
+
   return {
     maxFileBytes,
-    put: async (content) => {
-      await mkdir(temporary, { recursive: true, mode: 0o700 });
-      const path = join(temporary, randomUUID());
-      writing.add(path);
-      try {
-        const file = await open(path, 'wx', 0o600);
-        const stored = await writeAll(file, content, maxFileBytes).finally(() => file.close());
-        await settle(path, stored);
-        return stored;
-      } finally {
-        writing.delete(path);
-        await rm(path, { force: true });
-      }
-    },
+    put,
+    get,
 
-    get: (wanted) => readVerified(pathOf, wanted),
+    tentative: () => {
+      const made = new Map<string, bigint>();
+      return {
+        files: {
+          maxFileBytes,
+          put: async (content) => {
+            const { stored, ino } = await store(content);
+            if (ino !== undefined) made.set(pathOf(stored.sha256), ino);
+            return stored;
+          },
+          get,
+        },
+        takeBack: async () => {
+          for (const [path, ino] of made) takeBack(path, ino);
+        },
+      };
+    },
 
     sweep: async ({ keep, olderThanMs }) => {
       const before = clock.now().getTime() - olderThanMs;

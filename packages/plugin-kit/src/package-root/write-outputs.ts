@@ -19,10 +19,10 @@ const isExecutable = async (content: AsyncIterable<Uint8Array>): Promise<boolean
  */
 export const writeOutputs = async (op: Op<'shell' | 'files'>, outputs: readonly BuildOutput[]): Promise<void> => {
   for (const { path, file } of outputs) {
-    if (path.startsWith('/') || path.split('/').some((part) => part === '' || part === '.' || part === '..'))
+    if (path.startsWith('/') || /\p{Cc}/u.test(path) || path.split('/').some((part) => part === '' || part === '.' || part === '..'))
       throw new PluginError({
         code: 'PACKAGE_OUTPUT_PATH',
-        message: `CI left a file with the path ${JSON.stringify(path)}, which does not lie within the package`,
+        message: `CI left a file with the path ${JSON.stringify(path)}, which does not lie within the package or has a control character`,
         hint: 'The CI plugin must give paths relative to the root of the package.',
         recovery: 'stop',
       });
