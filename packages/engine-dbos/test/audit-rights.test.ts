@@ -1,16 +1,17 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { appendAudit, findBrokenAudit } from '@pipit/pipeline';
-import type pg from 'pg';
+import pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { findServerBinaries } from '../src/embedded/server-binaries.js';
 import { serverUser } from '../src/embedded/server-user.js';
 import {
+  createKysely,
   createPool,
   createPostgresRecords,
   type EmbeddedPostgres,
+  migrateRecords,
   prepareDataFolder,
   prepareRecords,
   readAuditRights,
@@ -18,6 +19,7 @@ import {
 } from '../src/index.js';
 import { quietLogger as logger } from './support/quiet-logger.js';
 import { temporaryFolder } from './support/temporary-folder.js';
+import { waitUntil } from './support/wait-until.js';
 
 const run = promisify(execFile);
 
@@ -108,30 +110,46 @@ describe("pipit's own role in the embedded database", () => {
   }, 60_000);
 });
 
-/** A cluster as an earlier pipit made it: its role is the superuser, and everybody who reaches the socket is let in. */
-const startAsEarlier = async (dataFolder: string): Promise<void> => {
+/** A cluster as an earlier pipit made it, and left it running: its role is the superuser, and everybody who reaches the socket is let in. */
+const leaveEarlier = async (dataFolder: string): Promise<void> => {
   await prepareDataFolder(dataFolder);
-  const cluster = join(dataFolder, 'postgres/data');
+  const folder = join(dataFolder, 'postgres');
+  const cluster = join(folder, 'data');
   const user = await serverUser(cluster);
+  const as = user ?? {};
   const binaries = await findServerBinaries({ user, sharedFolder: '/var/cache/pipit' });
-  const as = user === undefined ? {} : user;
-  if (user !== undefined) await run('chown', [`${user.uid}:${user.gid}`, join(dataFolder, 'postgres')]);
-  await run(
-    binaries.initdb,
-    ['--pgdata', cluster, '--username', 'pipit', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-instructions'],
-    as,
-  );
+  if (user !== undefined) await run('chown', [`${user.uid}:${user.gid}`, folder]);
+  const init = ['--pgdata', cluster, '--username', 'pipit', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-instructions'];
+  await run(binaries.initdb, init, as);
+  const server = spawn(binaries.postgres, ['-D', cluster, '-c', `unix_socket_directories=${folder}`, '-c', 'listen_addresses='], {
+    ...as,
+    stdio: 'ignore',
+  });
+  onTestFinished(() => void server.kill('SIGQUIT'));
+  const urlOf = (database: string): string => `postgresql://pipit@localhost/${database}?host=${encodeURIComponent(folder)}`;
+  await waitUntil('the earlier database', async () => {
+    const client = new pg.Client({ connectionString: urlOf('postgres') });
+    return client.connect().then(
+      () => client.query('create database pipit').then(() => client.end().then(() => true)),
+      () => false,
+    );
+  });
+  const pool = createPool({ url: urlOf('pipit') }, { max: 2, onError: () => undefined });
+  try {
+    await migrateRecords(createKysely(pool));
+    await createPostgresRecords({ pool, exclusivePool: pool }).transaction((transaction) => appendAudit(transaction, entry));
+  } finally {
+    await pool.end();
+  }
 };
 
 describe('a cluster of an earlier pipit', () => {
-  it('is divided into owner and role at the next start, keeps what it has, and lets nobody else in', async () => {
+  it('is divided into owner and role at the next start, and keeps what it has', async () => {
     const dataFolder = join(await temporaryFolder(), 'data');
-    await startAsEarlier(dataFolder);
-    const cluster = join(dataFolder, 'postgres/data');
-    expect(await readFile(join(cluster, 'pg_hba.conf'), 'utf8')).toMatch(/^local\s+all\s+all\s+trust/m);
+    await leaveEarlier(dataFolder);
     const database = await start(dataFolder);
+    expect(database.adopted).toBe(false);
     const owner = open(database.ownerUrl);
-    await owner.query('create table public.kept as select 42 as answer');
     const roles = await owner.query("select rolname, rolsuper from pg_roles where rolname !~ '^pg_' order by rolname");
     expect(roles.rows).toEqual([
       { rolname: 'pipit', rolsuper: false },
@@ -140,10 +158,15 @@ describe('a cluster of an earlier pipit', () => {
     const pool = open(database.url);
     await prepareRecords({ pool, ownerUrl: database.ownerUrl });
     expect(await readAuditRights(pool)).toEqual({ role: 'pipit', excess: [] });
+    const records = createPostgresRecords({ pool, exclusivePool: pool });
+    await records.transaction((transaction) => appendAudit(transaction, entry));
+    const rows = await records.list('audit');
+    expect(rows).toHaveLength(2);
+    expect(findBrokenAudit(rows)).toBeUndefined();
     await database.stop();
-    const again = await start(dataFolder);
-    expect((await open(again.ownerUrl).query('select answer from public.kept')).rows).toEqual([{ answer: 42 }]);
-  }, 60_000);
+    const again = open((await start(dataFolder)).url);
+    expect(await createPostgresRecords({ pool: again, exclusivePool: again }).list('audit')).toEqual(rows);
+  }, 90_000);
 
   it.runIf(process.getuid?.() === 0)(
     'lets in only the users that it is told of, whoever reaches the socket',
