@@ -1,9 +1,19 @@
 import type { Logger, RingRef } from '@pipit/core';
 import { type Actor, appendAudit, definitionFor, PIPIT_ACTOR, type PipelineCatalog, type Records, type RingRow } from '@pipit/pipeline';
+import { mapInTime } from '@pipit/plugin-kit';
 import { createCall } from './effects.js';
 
 const SETTING = 'quarantine';
 const READ_DEADLINE_MS = 15_000;
+
+/** Rings compared at once, and for how long further ones are started. */
+const COMPARE_LIMITS = { atOnce: 16, startWithinMs: 60_000 } as const;
+
+interface Comparison {
+  readonly beyond: readonly Beyond[];
+  /** By the ring's name. */
+  readonly failures: ReadonlyMap<string, unknown>;
+}
 
 interface Beyond {
   readonly ring: RingRow;
@@ -28,21 +38,32 @@ export const createQuarantine = (ports: {
 }): Quarantine => {
   const { records, catalog, logger, signal } = ports;
 
-  const findBeyond = async (): Promise<readonly Beyond[]> => {
-    const beyond: Beyond[] = [];
-    for (const ring of await records.list('rings')) {
-      const app = await records.get('apps', { app: ring.app });
-      const definition = app && catalog.of(app);
-      const advertiser = definition && definitionFor(definition, ring.app).advertiser;
-      if (advertiser === undefined) continue;
-      const target = { app: ring.app, role: ring.role, ring: ring.ring };
-      const { current } = await advertiser.subject.read(
-        { ring: target, options: advertiser.options },
-        createCall(logger, signal, READ_DEADLINE_MS),
-      );
-      if (current !== undefined && current.sequence > ring.sequence) beyond.push({ ring, sequence: current.sequence });
-    }
-    return beyond;
+  /** null: the outside is not ahead. */
+  const readOutside = async (ring: RingRow): Promise<Beyond | null> => {
+    const app = await records.get('apps', { app: ring.app });
+    const definition = app && catalog.of(app);
+    const advertiser = definition && definitionFor(definition, ring.app).advertiser;
+    if (advertiser === undefined) return null;
+    const target = { app: ring.app, role: ring.role, ring: ring.ring };
+    const call = createCall(logger, signal, READ_DEADLINE_MS);
+    const { current } = await advertiser.subject.read({ ring: target, options: advertiser.options }, call);
+    return current !== undefined && current.sequence > ring.sequence ? { ring, sequence: current.sequence } : null;
+  };
+
+  /** An advertiser that does not answer keeps no other ring from being compared. */
+  const compare = async (): Promise<Comparison> => {
+    const rings = await records.list('rings');
+    const call = createCall(logger, signal, READ_DEADLINE_MS);
+    const failures = new Map<string, unknown>();
+    const found = await mapInTime(rings, { call, ...COMPARE_LIMITS }, (ring) =>
+      readOutside(ring).catch((error: unknown) => {
+        failures.set(nameOf(ring), error);
+        return null;
+      }),
+    );
+    for (const [index, ring] of rings.entries())
+      if (found[index] === undefined) failures.set(nameOf(ring), new Error('the advertisers of other rings took too long to answer'));
+    return { beyond: found.filter((each) => each != null), failures };
   };
 
   const read = async (): Promise<string | null> => {
@@ -53,14 +74,9 @@ export const createQuarantine = (ports: {
   return {
     read,
     check: async () => {
-      let beyond: readonly Beyond[];
-      try {
-        beyond = await findBeyond();
-      } catch (error) {
-        // Discovery away is no sign of a restored backup; each rollout compares again before it writes.
-        logger.warn({ error }, 'Advertised versions not read; not compared with the database');
-        return;
-      }
+      const { beyond, failures } = await compare();
+      // Discovery away is no sign of a restored backup; each rollout compares again before it writes.
+      for (const [ring, error] of failures) logger.warn({ ring, error }, 'Advertised version not read; not compared with the database');
       if (beyond.length === 0 || (await read()) !== null) return;
       const text = beyond
         .map((each) => `${nameOf(each.ring)} is advertised at rollout ${each.sequence}, but the database knows only ${each.ring.sequence}`)
@@ -72,7 +88,8 @@ export const createQuarantine = (ports: {
       logger.error({ reason: text }, 'Quarantine: nothing is done until a person reconciles (pipit reconcile)');
     },
     reconcile: async (actor, reason) => {
-      const beyond = await findBeyond();
+      const { beyond, failures } = await compare();
+      for (const error of failures.values()) throw error;
       await records.transaction(async (transaction) => {
         for (const { ring, sequence } of beyond)
           await transaction.update(

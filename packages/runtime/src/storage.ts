@@ -23,7 +23,7 @@ import type { DisposalStack } from './disposal-stack.js';
 import { systemClock } from './machine/system-clock.js';
 
 /** Connections for records; and for what is held exclusively, and DBOS, each apart so that none starves another. */
-const POOL_SIZES = { records: 10, exclusive: 4, engine: 10 } as const;
+const POOL_SIZES = { records: 10, exclusive: 8, engine: 10 } as const;
 
 export interface Storage {
   readonly folder: DataFolder;
