@@ -23,7 +23,9 @@ const push = (content: string): Promise<string> => installation.developer.push({
 const randomCommit = (): string => randomBytes(20).toString('hex');
 
 const runsOf = async (sha: string): Promise<readonly string[]> =>
-  (await installation.query(`select id from runs where sha = $1 and outcome is distinct from 'stale' order by number`, [sha])).map(({ id }) => String(id));
+  (await installation.query(`select id from runs where sha = $1 and outcome is distinct from 'stale' order by number`, [sha])).map(
+    ({ id }) => String(id),
+  );
 
 const waitForRuns = (sha: string, count: number): Promise<void> =>
   expect.poll(async () => (await runsOf(sha)).length, { timeout: 60_000, interval: 200 }).toBe(count);
@@ -92,7 +94,10 @@ describe('an app whose repository hangs', () => {
         await installation.start();
         const after = await push('behind\n');
         await installation.waitForRun(after, 'it has ended', (run) => run.state === 'ended', 60_000);
-        const pending = await installation.query(`select id from events where state = 'received' and body->'event'->'repository'->>'name' = $1`, [STUCK]);
+        const pending = await installation.query(
+          `select id from events where state = 'received' and body->'event'->'repository'->>'name' = $1`,
+          [STUCK],
+        );
         expect(pending.length).toBe(30);
       } finally {
         await rm(repository, { recursive: true, force: true });
