@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readlink, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PluginError } from '@pipit/core';
 import type { Runtime } from '@pipit/runtime';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createNodeWorld } from '../src/node-world.js';
 import { runCli } from '../src/run-cli.js';
 import { createFakeWorld } from './support/fake-world.js';
 
@@ -73,6 +74,20 @@ describe('serve', () => {
     expect(happened).toContain('start');
     expect(fake.umasks).toEqual([0o022]);
     expect(fake.entered).toEqual([join(folder, 'run', 'empty')]);
+  });
+
+  it("makes its working folder an empty one that is really this process's, and refuses one that holds something", async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'pipit-empty-')));
+    const before = process.cwd();
+    onTestFinished(async () => {
+      process.chdir(before);
+      await rm(folder, { recursive: true, force: true });
+    });
+    const world = createNodeWorld();
+    await world.enterEmptyFolder(join(folder, 'run', 'empty'));
+    await world.enterEmptyFolder(join(folder, 'run', 'empty'));
+    expect(await readlink('/proc/self/cwd')).toBe(join(folder, 'run', 'empty'));
+    await expect(world.enterEmptyFolder(folder)).rejects.toMatchObject({ code: 'CLI_FOLDER_NOT_EMPTY' });
   });
 
   it('ends at once on the second signal', async () => {

@@ -114,14 +114,14 @@ export const createLocalAdvertiser = <Options>({ folder }: LocalAdvertiserOption
       return withFolderLock({ path: lockOf(ring), signal: op.signal }, async () => {
         if ((await read(ring)).cursor !== expected) return 'conflict';
         const link = linkOf(ring);
-        await mkdir(states, { recursive: true });
+        await mkdir(states, { recursive: true, mode: 0o700 });
         const current = existsSync(link) ? Number(basename(await readlink(link))) : 0;
         const numbers = (await readdir(states)).map(Number);
         // A later one than the current was never switched to.
         for (const number of numbers)
           if (number > current || number <= current - KEPT_STATES) await rm(join(states, String(number)), { recursive: true, force: true });
         const state = join(states, String(current + 1));
-        await mkdir(state);
+        await mkdir(state, { mode: 0o700 });
         await writeWhole(join(state, 'version'), `${next.version}\n`);
         await writeWhole(join(state, 'advertisement.json'), `${JSON.stringify(next, undefined, 2)}\n`);
         await syncFolder(states);

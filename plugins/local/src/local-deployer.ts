@@ -211,7 +211,7 @@ export const createLocalDeployer = <Options>(
         const progress = await advance(handle, request, op);
         const reports = progress.flatMap((host) => (host.phase === 'ended' ? [host.report] : []));
         if (reports.length === progress.length) {
-          await writeFile(join(taskFolder(handle), 'ended'), '');
+          await writeFile(join(taskFolder(handle), 'ended'), '', { mode: 0o600 });
           return { state: 'ended', result: reports };
         }
         const isLate = op.clock.now().getTime() > op.deadline.getTime() - ANSWER_BEFORE_MS;
