@@ -59,7 +59,19 @@ it(
     const token = installation.token();
     expect(token).toMatch(/^pipit_.{40,}/);
     // A developer who put the secret into a script, a build that fails with it, and a host on which an install does.
-    const leaky = { 'script/cibuild': `#!/bin/sh\necho the secret is ${WEBHOOK_SECRET}\nprintf %s ${WEBHOOK_SECRET} | base64 --wrap 0\n` };
+    const [half, rest] = [WEBHOOK_SECRET.slice(0, 25), WEBHOOK_SECRET.slice(25)];
+    const colours = `printf '${half}\\033[31m${rest}\\n'`;
+    const hex = `printf %s ${WEBHOOK_SECRET} | od -An -tx1`;
+    const script = [
+      '#!/bin/sh',
+      `echo the secret is ${WEBHOOK_SECRET}`,
+      `printf %s ${WEBHOOK_SECRET} | base64 --wrap 20`,
+      // Long enough for the log to be read in between.
+      `echo; printf 'in pieces: ${half}'; sleep 1.5; echo '${rest}'`,
+      hex,
+      colours,
+    ];
+    const leaky = { 'script/cibuild': `${script.join('\n')}\n` };
     const good = await installation.developer.push({ ...sampleApp(installation.counter), ...leaky });
     const run = await installation.waitForRun(good, 'it waits', (each) => each.waiting_for === 'promotion', 120_000);
     await installation.api().promote({ app: APP, reason: `approved with ${WEBHOOK_SECRET}` });
@@ -89,7 +101,8 @@ it(
     expect(everything.log).toContain('Listening');
     expect(everything.database).toContain('the secret is');
     expect(everything.answers).toContain('the secret is');
-    const forms = [WEBHOOK_SECRET, Buffer.from(WEBHOOK_SECRET).toString('base64'), encodeURIComponent(WEBHOOK_SECRET), token];
+    const encoded = [Buffer.from(WEBHOOK_SECRET).toString('base64').slice(0, 20), '77 65 62 68 6f 6f 6b 2d'];
+    const forms = [half, rest, ...encoded, encodeURIComponent(WEBHOOK_SECRET), token];
     for (const [where, text] of Object.entries(everything))
       for (const form of forms) {
         const at = text.indexOf(form);

@@ -1,4 +1,5 @@
 import type { Logger } from '@pipit/core';
+import { createRedactor } from '@pipit/runtime';
 import { createLogger, type LogLevel, renderLogLine } from './logger.js';
 import { createPaint, type Paint } from './render/paint.js';
 import type { World } from './world.js';
@@ -42,17 +43,6 @@ export const isColoured = (output: World['stdout'], environment: World['environm
   return output.isTerminal && environment.TERM !== 'dumb';
 };
 
-/** A shorter text stands in half of all lines by chance; config refuses such secrets where it can. */
-const MIN_HIDDEN_LENGTH = 4;
-
-const redact = (line: string, secrets: ReadonlySet<string>): string => {
-  let redacted = line;
-  // In JSON a secret's quotes and backslashes are escaped.
-  for (const secret of secrets)
-    for (const form of [secret, JSON.stringify(secret).slice(1, -1)]) redacted = redacted.replaceAll(form, '[secret]');
-  return redacted;
-};
-
 export interface SessionToOpen {
   readonly world: World;
   readonly options: GlobalOptions;
@@ -63,12 +53,12 @@ export interface SessionToOpen {
 
 export const createSession = ({ world, options, signal, logLevel = 'warn' }: SessionToOpen): Session => {
   const isJson = options.json === true;
-  const secrets = new Set<string>();
+  const redactor = createRedactor();
   const print = (line: string): void => world.stdout.write(`${line}\n`);
   const level: LogLevel = options.verbose ? 'debug' : options.quiet ? 'error' : logLevel;
   const isRead = world.stderr.isTerminal && !isJson;
   const writeLog = (line: string): void => {
-    const redacted = redact(line, secrets);
+    const redacted = redactor.redact(line);
     world.stderr.write(isRead ? renderLogLine(redacted) : redacted);
   };
   return {
@@ -84,7 +74,7 @@ export const createSession = ({ world, options, signal, logLevel = 'warn' }: Ses
       else for (const line of lines()) print(line);
     },
     print,
-    hide: (secret) => void (secret.length >= MIN_HIDDEN_LENGTH && secrets.add(secret)),
+    hide: (secret) => redactor.register(secret),
     note: (line) => {
       if (!options.quiet && !isJson) world.stderr.write(`${line}\n`);
     },

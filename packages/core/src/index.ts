@@ -4,7 +4,7 @@ export type { FileStore } from './context/file-store.js';
 export type { Logger } from './context/logger.js';
 export type { Op, OperationCall, Services } from './context/operation-call.js';
 export type { ConfinedCommand, ConfineOptions, Sandbox } from './context/sandbox.js';
-export type { RunOptions, RunResult, Shell } from './context/shell.js';
+export type { OutputStream, RunOptions, RunResult, Shell } from './context/shell.js';
 export type { Source } from './context/source.js';
 export { appNameOf } from './conventions/app-name.js';
 export { DEFAULT_BASE_VERSION, packageVersion } from './conventions/package-version.js';

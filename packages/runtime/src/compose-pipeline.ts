@@ -125,7 +125,7 @@ export const composePipeline = (ground: Ground): Container => {
       onAccepted: (lane) => made.get(parts.conductor).wakeLane(lane),
     }),
   );
-  container.provide(parts.poller, (made) => createPoller({ instances, records, intake: made.get(parts.intake), logger }));
+  container.provide(parts.poller, (made) => createPoller({ instances, records, intake: made.get(parts.intake), logger, redactor }));
   container.provide(parts.codes, (made) =>
     createOperationCodes({
       records,

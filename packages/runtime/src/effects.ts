@@ -5,7 +5,9 @@ import type { Redactor } from '@pipit/plugin-kit';
 import { systemClock } from './machine/system-clock.js';
 import type { Instances } from './plugins/instances.js';
 import { redactError } from './redact-stored.js';
+import { refuseSecrets } from './refuse-secrets.js';
 import type { GitSources } from './sources/git-sources.js';
+import { openCommandOutput } from './work/command-output.js';
 import { createLocalFolders } from './work/local-folders.js';
 import { createRemoteFolders } from './work/remote-folders.js';
 import type { WorkFolder } from './work/work-folder.js';
@@ -68,12 +70,7 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
   const run = async <T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T> => {
     const { signal, deadlineMs, part, commit } = request;
     const call = createCall(logger, signal, deadlineMs);
-    const output = redactor.stream();
-    const onOutput = (text: string): void => {
-      const shown = output.write(text);
-      if (shown !== '') request.onOutput(shown);
-    };
-    const given = { request, call, onOutput };
+    const given = { request, call, openOutput: () => openCommandOutput(redactor, request.onOutput) };
     const stored = files.tentative();
     const connected: WorkFolder[] = [];
     let folder: WorkFolder | undefined;
@@ -95,14 +92,14 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
           return place.shell;
         },
       });
-      return await work(op);
+      const result = await work(op);
+      refuseSecrets(redactor, result, `${part.instance} (${request.step})`);
+      return result;
     } catch (thrown) {
       // Nothing refers to what a failed effect stored.
       await stored.takeBack().catch((error: unknown) => logger.warn({ error }, 'Files of a failed effect not removed'));
       throw redactError(redactor, thrown);
     } finally {
-      const rest = output.flush();
-      if (rest !== '') request.onOutput(rest);
       const passing = request.folder === 'attempt' && folder !== undefined ? [...connected, folder] : connected;
       for (const each of passing) await each.remove();
       for (const each of folder === undefined ? connected : [...connected, folder]) await each.close();
@@ -111,5 +108,5 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
 
   const removeFolder: Effects['removeFolder'] = ({ kind, target }) => (kind === 'folder' ? local.remove(target) : remote.remove(target));
 
-  return { run, removeFolder, removeUnknownFolders: local.removeUnknown };
+  return { run, removeFolder, openLog: () => redactor.stream(), removeUnknownFolders: local.removeUnknown };
 };

@@ -1,5 +1,6 @@
 export { readDataFolderOwner as findServer } from '@pipit/engine-dbos';
-export { openConfinedFile, readConfinedText } from '@pipit/plugin-kit';
+// For the command, which hides secrets and reads a person's files before there is a runtime.
+export { createRedactor, openConfinedFile, readConfinedText } from '@pipit/plugin-kit';
 export type {
   Api,
   AppView,

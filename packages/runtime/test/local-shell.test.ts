@@ -43,7 +43,7 @@ beforeEach(async () => {
     signal: new AbortController().signal,
     deadlineMs: 20_000,
     maxFileBytes: MAX_FILE_BYTES,
-    onOutput: () => undefined,
+    openOutput: () => ({ write: () => undefined, end: () => undefined }),
   });
 });
 afterEach(() => rm(top, { recursive: true, force: true }));

@@ -45,6 +45,10 @@ const host = (id: string, available = true): Host => ({
   ...(available ? {} : { reason: 'its check is critical' }),
 });
 
+const SECRET = 'hunter2-of-production';
+const redactor = createRedactor();
+redactor.register(SECRET);
+
 let folder: string;
 let fleet: Fleet;
 let records: ReturnType<typeof createMemoryRecords>;
@@ -67,7 +71,7 @@ beforeEach(async () => {
     sources: unused,
     files: { tentative: () => ({ files: unused, takeBack: async () => undefined }) },
     sandbox: unused,
-    redactor: createRedactor(),
+    redactor,
     logger: silent,
     folder,
     maxFileBytes: 1024,
@@ -200,4 +204,27 @@ it('removes nothing on a host but its own folders, whatever a row says', async (
   const target = JSON.stringify({ transport: 'reach', hostId: 'a', address: 'a', path: '/var/tmp/pipit-1/../../lib' });
   await expect(effects.removeFolder({ kind: 'remote-folder', target })).rejects.toThrow("is not one of pipit's work folders");
   expect(fleet.connected).toEqual([]);
+});
+
+it('refuses what a plugin returns when a secret of the config stands in it', async () => {
+  const returned = effects.run(request(undefined, { folder: 'none', step: 'start' }), async () => `build-${SECRET}`);
+  await expect(returned).rejects.toMatchObject({ code: 'PLUGIN_RETURNED_SECRET', recovery: 'stop' });
+  await expect(returned).rejects.not.toThrow(SECRET);
+});
+
+it('shows no half of a secret that a host prints in two pieces', async () => {
+  const shown: string[] = [];
+  const print = `printf 'a hunter2-of'; echo warning >&2; sleep 0.2; echo '-production b'`;
+  const prints = new Fleet();
+  fleet.transport.connect = async (to, call) => {
+    const connection = await prints.transport.connect(to, call);
+    const run: Connection['run'] = (argv, { cwd = '/', onOutput } = {}) =>
+      runCommand(argv, { cwd, env: minimalEnvironment('/'), ...(onOutput === undefined ? {} : { onOutput }) });
+    return { ...connection, run };
+  };
+  await effects.run(request({ host: parseHostAddress('repo1') }, { onOutput: (text) => shown.push(text) }), (op) =>
+    op.shell.run(['sh', '-c', print]),
+  );
+  expect(shown.join('')).toContain('[secret] b');
+  expect(shown.join('')).not.toContain('hunter2');
 });

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { type Call, type HostAddress, PluginError, type RunResult } from '@pipit/core';
+import { type Call, type HostAddress, type OutputStream, PluginError, type RunResult } from '@pipit/core';
 import { createOutputTail } from '@pipit/plugin-kit';
 import type { RemoteCommand } from './remote-wrapper.js';
 import type { OpenSession, SshClient } from './ssh-client.js';
@@ -8,7 +8,7 @@ import type { SessionEnd } from './ssh-session.js';
 export interface RunOnHostOptions extends RemoteCommand {
   readonly timeoutMs?: number;
   readonly tries?: number;
-  readonly onOutput?: (text: string) => void;
+  readonly onOutput?: (text: string, from: OutputStream) => void;
 }
 
 export type HostCall = Pick<Call, 'signal' | 'random' | 'logger'>;
@@ -89,7 +89,7 @@ export const runOnHost = async (
           ...command,
           onErrorOutput: (text) => {
             errorTail.add(Buffer.from(text));
-            onOutput?.(text);
+            onOutput?.(text, 'stderr');
           },
         },
         { ...call, signal },
@@ -102,7 +102,7 @@ export const runOnHost = async (
   session.stdout.on('data', (chunk: Buffer) => {
     outputTail.add(chunk);
     const text = onOutput === undefined ? '' : decoder.decode(chunk, { stream: true });
-    if (text !== '') onOutput?.(text);
+    if (text !== '') onOutput?.(text, 'stdout');
   });
   const end = await session.ended;
   if (signal.aborted && end.state !== 'ended') throw stopped();

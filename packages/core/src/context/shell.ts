@@ -1,5 +1,8 @@
 import type { Labels } from '../domain/host.js';
 
+/** Pieces of the two alternate; what belongs together is in one of them. */
+export type OutputStream = 'stdout' | 'stderr';
+
 export interface RunOptions {
   /** Relative to {@link Shell.folder}, or absolute. Default: the folder. */
   readonly cwd?: string;
@@ -13,8 +16,8 @@ export interface RunOptions {
    * which sees this shell's folder and not pipit's data, keys, sockets or environment; on another host it is that host's matter.
    */
   readonly confined?: boolean;
-  /** Called with each piece of output as it comes. */
-  readonly onOutput?: (text: string) => void;
+  /** Called with each piece of output as it comes, and where it comes from if that is known. */
+  readonly onOutput?: (text: string, from?: OutputStream) => void;
   /** Milliseconds; after it the process group is ended and a PluginError `COMMAND_TIMED_OUT` (reconcile) thrown. Default: the call's deadline. */
   readonly timeoutMs?: number;
 }

@@ -37,48 +37,61 @@ export const followTask = async <Request, Result>(
   let waits = 0;
   let cancelSent = false;
   const effect = { ...options.effect, deadlineMs: INSPECT_DEADLINE_MS };
+  // From the log's beginning on: after a restart it is read again from there.
+  const shown = ports.effects.openLog();
+  const show = (text: string): void => {
+    if (text !== '') tools.log(text);
+  };
   const readLog = async (op: Op<keyof Services>): Promise<void> => {
     if (task.readLog === undefined) return;
     const piece = await task.readLog(started, cursor, op);
     cursor = piece.cursor;
-    if (piece.text !== '') tools.log(piece.text);
+    show(shown.write(piece.text));
   };
-  for (;;) {
-    if (tools.signal.aborted) throw new OperationInterrupted();
-    let state: TaskState<Result> | undefined;
-    try {
-      state = await tools.effect(effect, async (op) => {
-        if (options.cancellable && !cancelSent && task.cancel !== undefined && (await tools.isCancelled())) {
-          await task.cancel(started, op);
-          cancelSent = true;
-        }
-        const answer = await task.inspect(started, op);
-        await readLog(op);
-        return answer;
-      });
-      failures = 0;
-    } catch (thrown) {
-      failures += 1;
+  const follow = async (): Promise<{ readonly result: Result; readonly url: string | undefined }> => {
+    for (;;) {
       if (tools.signal.aborted) throw new OperationInterrupted();
-      if (recoveryOf(thrown) === 'stop') throw thrown;
-      // Final: were the step tried again, the outage would be waited for six times over.
-      if (failures >= MAX_FAILURES_IN_A_ROW) throw new StepFailed(errorRecordOf(thrown));
-      tools.report(
-        `${options.effect.part.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
-      );
+      let state: TaskState<Result> | undefined;
+      try {
+        state = await tools.effect(effect, async (op) => {
+          if (options.cancellable && !cancelSent && task.cancel !== undefined && (await tools.isCancelled())) {
+            await task.cancel(started, op);
+            cancelSent = true;
+          }
+          const answer = await task.inspect(started, op);
+          await readLog(op);
+          return answer;
+        });
+        failures = 0;
+      } catch (thrown) {
+        failures += 1;
+        if (tools.signal.aborted) throw new OperationInterrupted();
+        if (recoveryOf(thrown) === 'stop') throw thrown;
+        // Final: were the step tried again, the outage would be waited for six times over.
+        if (failures >= MAX_FAILURES_IN_A_ROW) throw new StepFailed(errorRecordOf(thrown));
+        tools.report(
+          `${options.effect.part.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
+        );
+      }
+      if (state?.state === 'ended') return { result: state.result, url: state.url };
+      if (state?.state === 'lost')
+        throw new StepFailed({
+          code: 'TASK_LOST',
+          message: `${options.effect.part.instance} lost what it was doing: ${state.reason}`,
+          hint: 'Push again once it is well; an empty commit will do.',
+        });
+      if (state?.handle !== undefined) started = { ...started, handle: state.handle };
+      if (state?.partial !== undefined) await options.onPartial?.(state.partial);
+      waits = state === undefined ? waits : waits + 1;
+      const ms = state === undefined ? backoffMs(failures, ports.random, RETRY) : backoffMs(waits, ports.random, POLL);
+      await sleepOrHint(ports, tools, options, started.handle, ms);
     }
-    if (state?.state === 'ended') return { result: state.result, url: state.url };
-    if (state?.state === 'lost')
-      throw new StepFailed({
-        code: 'TASK_LOST',
-        message: `${options.effect.part.instance} lost what it was doing: ${state.reason}`,
-        hint: 'Push again once it is well; an empty commit will do.',
-      });
-    if (state?.handle !== undefined) started = { ...started, handle: state.handle };
-    if (state?.partial !== undefined) await options.onPartial?.(state.partial);
-    waits = state === undefined ? waits : waits + 1;
-    const ms = state === undefined ? backoffMs(failures, ports.random, RETRY) : backoffMs(waits, ports.random, POLL);
-    await sleepOrHint(ports, tools, options, started.handle, ms);
+  };
+  try {
+    return await follow();
+  } finally {
+    // Interrupted, it is not the log's end.
+    if (!tools.signal.aborted) show(shown.flush());
   }
 };
 

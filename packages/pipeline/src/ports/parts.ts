@@ -130,9 +130,18 @@ export interface EffectRequest {
   readonly onOutput: (text: string) => void;
 }
 
+export interface LogInPieces {
+  /** What may be shown so far; what may be the beginning of a secret is held back. */
+  write(piece: string): string;
+  /** The rest, at the end. */
+  flush(): string;
+}
+
 /** Makes the context of an effect, with its services, and cleans up behind it. */
 export interface Effects {
   run<T>(request: EffectRequest, work: (op: Op<keyof Services>) => Promise<T>): Promise<T>;
+  /** For a log that comes in pieces: hides what may not be shown, also where it is split over pieces. */
+  openLog(): LogInPieces;
   /** Removes what a row of the clean-up table names; removing what is gone succeeds. */
   removeFolder(row: Pick<CleanupRow, 'kind' | 'target'>): Promise<void>;
 }

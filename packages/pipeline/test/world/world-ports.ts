@@ -120,6 +120,7 @@ export const effectsOf = (ports: { outside: Outside; records: Records; clock: Pi
     },
   });
   return {
+    openLog: () => ({ write: (piece) => piece, flush: () => '' }),
     run: (request, work) =>
       life.call(async () => {
         if (request.folder === 'none') return work(opOf(request));

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
-import { type Labels, PluginError, type RunResult } from '@pipit/core';
+import { type Labels, type OutputStream, PluginError, type RunResult } from '@pipit/core';
 import { execa } from 'execa';
 import { startFailure } from './missing-program.js';
 import { createOutputTail } from './output-tail.js';
@@ -17,7 +17,7 @@ export interface CommandOptions {
   /** Milliseconds; no limit without it. */
   readonly timeoutMs?: number;
   /** Called with each piece of standard output and standard error as it comes. */
-  readonly onOutput?: (text: string) => void;
+  readonly onOutput?: (text: string, from: OutputStream) => void;
   readonly uid?: number;
   readonly gid?: number;
 }
@@ -30,6 +30,7 @@ const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number 
 
 const collect = (
   stream: Readable,
+  from: OutputStream,
   onOutput: CommandOptions['onOutput'],
 ): { readonly text: () => string; readonly ended: Promise<void> } => {
   const tail = createOutputTail();
@@ -37,7 +38,7 @@ const collect = (
   stream.on('data', (chunk: Buffer) => {
     tail.add(chunk);
     const text = onOutput === undefined ? '' : decoder.decode(chunk, { stream: true });
-    if (text !== '') onOutput?.(text);
+    if (text !== '') onOutput?.(text, from);
   });
   // An error of a pipe that was cut is its end.
   const ended = new Promise<void>((resolve) => {
@@ -83,7 +84,7 @@ export const runCommand = async (argv: readonly string[], options: CommandOption
   }
   // The result is made from the events below: execa's own waits for processes that were left behind.
   void child.catch(() => undefined);
-  const collected = [collect(stdout, options.onOutput), collect(stderr, options.onOutput)] as const;
+  const collected = [collect(stdout, 'stdout', options.onOutput), collect(stderr, 'stderr', options.onOutput)] as const;
   // A program may end without reading its input.
   child.stdin?.on('error', () => undefined).end(options.input);
 

@@ -32,7 +32,6 @@ const runPackageScript = async <Options>(
       PIPIT_PREFIX: request.metadata.prefix,
       SOURCE_DATE_EPOCH: `${epochSeconds}`,
     },
-    onOutput: (text) => op.report({ message: text.trimEnd() }),
   });
   if (exitCode !== 0)
     throw stop(

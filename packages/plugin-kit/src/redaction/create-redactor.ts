@@ -1,16 +1,28 @@
+import { createFormIndex, type FormIndex } from './form-index.js';
+import { hexTextOf, type PlainText, plainTextOf } from './plain-text.js';
 import { secretForms } from './secret-forms.js';
 
 const HIDDEN = '[secret]';
+const ESCAPE = '\u001b';
 /** A stream that is one overlapping secret without end is let go in pieces of this size. */
 const MAX_HELD_CHARACTERS = 64 * 1024;
+/** A shorter form is found only where it stands in one piece: its letters stand at the ends of lines by chance. */
+const MIN_SPLIT_LENGTH = 8;
+/** What a short secret stands in by chance is not refused. */
+const MIN_REFUSED_LENGTH = 8;
 
 export interface Redactor {
-  /** Hides this text from now on, also in base64, URI-encoded, JSON-escaped and shell-quoted form. A text shorter than 4 characters is ignored. */
+  /**
+   * Hides this text from now on: as it is, in base64, hexadecimal, URI-encoded, JSON-escaped and shell-quoted form, also over several lines and
+   * with escape sequences and control characters in between. A text shorter than 4 characters is ignored.
+   */
   register(text: string): void;
   /** Takes back what was registered: it was no secret. */
   release(text: string): void;
   /** The text with each occurrence replaced by `[secret]`; occurrences that overlap are hidden together. */
   redact(text: string): string;
+  /** Whether a secret of at least 8 characters stands in the text, in any form. */
+  holdsSecret(text: string): boolean;
   /** For a log that comes in pieces: a secret that is split over pieces is hidden too. */
   stream(): RedactingStream;
 }
@@ -45,78 +57,124 @@ const hide = (text: string, spans: readonly Span[]): string => {
   return shown + text.slice(position);
 };
 
+/** What is looked for, made when it is needed first. */
+interface Search {
+  readonly texts: FormIndex;
+  readonly digits: FormIndex;
+  readonly isEmpty: boolean;
+}
+
+const searchFor = (secrets: Iterable<string>): Search => {
+  const forms = [...secrets].map(secretForms);
+  const texts = forms.flatMap((form) => form.texts);
+  return { texts: createFormIndex(texts), digits: createFormIndex(forms.flatMap((form) => form.digits)), isEmpty: texts.length === 0 };
+};
+
+interface Look {
+  readonly spans: readonly Span[];
+  /** From here on it may be the beginning of a secret. */
+  readonly heldFrom: number;
+}
+
+const lookThrough = (search: Search, text: string): Look => {
+  if (search.isEmpty) return { spans: [], heldFrom: text.length };
+  const spans: Span[] = [];
+  let heldFrom = text.length;
+  const look = (index: FormIndex, { text: letters, at }: { readonly text: string; readonly at: Uint32Array }): void => {
+    for (const [from, to] of index.find(letters)) {
+      const start = at[from] ?? 0;
+      const end = (at[to - 1] ?? 0) + 1;
+      if (to - from >= MIN_SPLIT_LENGTH || end - start === to - from) spans.push([start, end]);
+    }
+    const beginning = index.beginningAt(letters);
+    if (beginning < letters.length) heldFrom = Math.min(heldFrom, at[beginning] ?? 0);
+  };
+  const lookAt = (plain: PlainText): void => {
+    look(search.texts, plain);
+    const hex = hexTextOf(plain);
+    look(search.digits, hex);
+    // It may become the `0` of a `0x`, which is no digit.
+    if (hex.text.endsWith('0')) look(search.digits, { text: hex.text.slice(0, -1), at: hex.at });
+    heldFrom = Math.min(heldFrom, plain.openAt);
+  };
+  lookAt(plainTextOf(text));
+  if (text.includes(ESCAPE)) lookAt(plainTextOf(text, { inEscapes: true }));
+  return { spans: merge(spans), heldFrom };
+};
+
 /** Hides registered secrets in logs, errors and records. */
 export const createRedactor = (): Redactor => {
-  // Longest first, so that a secret is not found in pieces by a shorter one that begins alike.
-  let forms: readonly string[] = [];
   const registered = new Set<string>();
-  const update = (): void => {
-    forms = [...new Set([...registered].flatMap(secretForms))].sort((a, b) => b.length - a.length);
+  let made: Search | undefined;
+  let long: Search | undefined;
+  const search = (): Search => {
+    made ??= searchFor(registered);
+    return made;
   };
-
-  const spansOf = (text: string): readonly Span[] => {
-    const spans: Span[] = [];
-    for (const form of forms)
-      for (let at = text.indexOf(form); at !== -1; at = text.indexOf(form, at + 1)) spans.push([at, at + form.length]);
-    return merge(spans);
-  };
-
-  /** How many characters at the end may be the beginning of a secret. */
-  const heldLength = (text: string): number => {
-    for (let length = Math.min(text.length, (forms[0]?.length ?? 1) - 1); length > 0; length -= 1) {
-      const end = text.slice(-length);
-      if (forms.some((form) => form.length > length && form.startsWith(end))) return length;
-    }
-    return 0;
+  const forget = (): void => {
+    made = undefined;
+    long = undefined;
   };
 
   return {
     register(text) {
+      if (registered.has(text)) return;
       registered.add(text);
-      update();
+      forget();
     },
     release(text) {
-      registered.delete(text);
-      update();
+      if (registered.delete(text)) forget();
     },
-    redact: (text) => hide(text, spansOf(text)),
+    redact: (text) => hide(text, lookThrough(search(), text).spans),
+    holdsSecret: (text) => {
+      long ??= searchFor([...registered].filter((secret) => secret.length >= MIN_REFUSED_LENGTH));
+      return lookThrough(long, text).spans.length > 0;
+    },
     stream() {
       let held = '';
       /** So many characters of `held` are part of a secret that was already shown as hidden. */
       let hiddenLength = 0;
-      const spans = (): readonly Span[] => merge([...(hiddenLength > 0 ? [[0, hiddenLength] as const] : []), ...spansOf(held)]);
+      const look = (): Look => {
+        const { spans, heldFrom } = lookThrough(search(), held);
+        return { spans: merge([...(hiddenLength > 0 ? [[0, hiddenLength] as const] : []), ...spans]), heldFrom };
+      };
+      /** Shows `held` up to a place at which no secret is cut. */
+      const showTo = (cut: number, spans: readonly Span[]): string => {
+        const shown = hide(
+          held.slice(0, cut),
+          spans.filter(([, end]) => end <= cut),
+        );
+        held = held.slice(cut);
+        hiddenLength = Math.max(0, hiddenLength - cut);
+        return shown;
+      };
       return {
         write(chunk) {
           held += chunk;
-          const found = spans();
-          const keep = heldLength(held);
-          let cut = held.length - keep;
-          const across = found.find(([start, end]) => start < cut && cut < end);
-          if (across !== undefined && held.length > MAX_HELD_CHARACTERS) {
+          const { spans, heldFrom } = look();
+          const across = spans.find(([start, end]) => start < heldFrom && heldFrom < end);
+          if (held.length <= MAX_HELD_CHARACTERS || (across === undefined && heldFrom >= held.length))
+            return showTo(across?.[0] ?? heldFrom, spans);
+          if (across !== undefined) {
             const [, end] = across;
             const shown = hide(
               held.slice(0, end),
-              found.filter((span) => span[1] <= end),
+              spans.filter((span) => span[1] <= end),
             );
             // Its end may be the beginning of another secret, so it is looked at again.
-            held = held.slice(cut);
-            hiddenLength = end - cut;
+            held = held.slice(heldFrom);
+            hiddenLength = end - heldFrom;
             return shown;
           }
-          if (across !== undefined) cut = across[0];
-          const shown = hide(
-            held.slice(0, cut),
-            found.filter(([, end]) => end <= cut),
-          );
-          held = held.slice(cut);
-          hiddenLength = Math.max(0, hiddenLength - cut);
+          // A beginning that is stretched by what splits it: that is let go, and the beginning is kept.
+          const shown = showTo(heldFrom, spans);
+          const plain = plainTextOf(held).text;
+          held = plain.length < held.length ? plain : '';
           return shown;
         },
         flush() {
-          const shown = hide(held, spans());
-          held = '';
-          hiddenLength = 0;
-          return shown;
+          const { spans } = look();
+          return showTo(held.length, spans);
         },
       };
     },

@@ -1,7 +1,9 @@
 import type { Logger } from '@pipit/core';
 import type { Intake, Records } from '@pipit/pipeline';
+import type { Redactor } from '@pipit/plugin-kit';
 import { createCall } from '../effects.js';
 import { systemClock } from '../machine/system-clock.js';
+import { refuseSecrets } from '../refuse-secrets.js';
 import type { Instances } from './instances.js';
 
 /** How often triggers are polled: finds what a lost webhook did not tell. */
@@ -19,8 +21,9 @@ export const createPoller = (ports: {
   readonly records: Records;
   readonly intake: Intake;
   readonly logger: Logger;
+  readonly redactor: Redactor;
 }): Poller => {
-  const { instances, records, intake, logger } = ports;
+  const { instances, records, intake, logger, redactor } = ports;
   const stopping = new AbortController();
   let loop: Promise<unknown> | undefined;
 
@@ -33,6 +36,8 @@ export const createPoller = (ports: {
     for (const event of events)
       await intake.accept({ instance, actor: { name: instance, origin: 'poll' }, inbound: { type: 'change', event }, polled: true });
     if (cursor === known?.cursor) return;
+    // Hidden, it would be another place.
+    refuseSecrets(redactor, { cursor }, `${instance} (poll)`);
     await records.transaction(async (transaction) => {
       if (!(await transaction.update('cursors', { instance }, { cursor }))) await transaction.insert('cursors', { instance, cursor });
     });

@@ -30,7 +30,7 @@ export const createLocalFolders = (ports: {
     await removeFolder(target);
   };
 
-  const prepare = async ({ request, call, onOutput }: FolderRequest): Promise<WorkFolder> => {
+  const prepare = async ({ request, call, openOutput }: FolderRequest): Promise<WorkFolder> => {
     const path = join(folder, folderNameOf(request));
     const createdAt = systemClock.now().toISOString();
     const row = { id: path, kind: 'folder', target: path, operationId: request.operationId, createdAt, lastError: null } as const;
@@ -46,7 +46,7 @@ export const createLocalFolders = (ports: {
         signal: call.signal,
         deadlineMs: request.deadlineMs,
         maxFileBytes,
-        onOutput,
+        openOutput,
       }),
       remove: async () => {
         await remove(path);

@@ -11,6 +11,7 @@ import {
   runCommand,
   writeConfined,
 } from '@pipit/plugin-kit';
+import type { OpenCommandOutput } from './command-output.js';
 
 export interface LocalShellOptions {
   readonly folder: string;
@@ -19,7 +20,7 @@ export interface LocalShellOptions {
   readonly deadlineMs: number;
   /** The most that is read of one file. */
   readonly maxFileBytes: number;
-  readonly onOutput: (text: string) => void;
+  readonly openOutput: OpenCommandOutput;
 }
 
 /** A path in the shell's folder, where code of a repository may have written every part; undefined for one that lies elsewhere. */
@@ -43,7 +44,7 @@ async function* readFileAt(folder: string, path: string, maxBytes: number): Asyn
 
 /** A shell on pipit's own machine. What is confined runs in the sandbox and sees of pipit only this folder. */
 export const createLocalShell = (options: LocalShellOptions): Shell => {
-  const { folder, sandbox, signal, deadlineMs, maxFileBytes, onOutput } = options;
+  const { folder, sandbox, signal, deadlineMs, maxFileBytes, openOutput } = options;
   const at = (path: string): string => resolve(folder, path);
   /** Undefined while something in the folder may not belong to the sandbox's user yet. */
   let given: Promise<void> | undefined;
@@ -69,19 +70,21 @@ export const createLocalShell = (options: LocalShellOptions): Shell => {
     const isConfined = wanted.confined === true;
     const confined = isConfined ? await confine(argv, cwd, wanted.env) : { argv, env: { ...minimalEnvironment(folder), ...wanted.env } };
     const command = wanted.root === true && process.getuid?.() !== 0 ? ['sudo', '-n', '--', ...confined.argv] : confined.argv;
+    const output = openOutput();
     try {
       return await runCommand(command, {
         cwd,
         env: confined.env,
         signal,
         timeoutMs: wanted.timeoutMs ?? deadlineMs,
-        onOutput: (text) => {
-          onOutput(text);
-          wanted.onOutput?.(text);
+        onOutput: (text, from) => {
+          output.write(text, from);
+          wanted.onOutput?.(text, from);
         },
         ...(wanted.input === undefined ? {} : { input: wanted.input }),
       });
     } finally {
+      output.end();
       if (!isConfined) given = undefined;
     }
   };

@@ -60,7 +60,7 @@ export const createRemoteFolders = (ports: {
     await records.transaction((transaction) => transaction.insert('cleanups', row));
   };
 
-  const enter = async (id: string, target: RemoteTarget, { request, call, onOutput }: FolderRequest): Promise<WorkFolder> => {
+  const enter = async (id: string, target: RemoteTarget, { request, call, openOutput }: FolderRequest): Promise<WorkFolder> => {
     const { transport, path } = target;
     const connection = await open(transport, hostFrom(target), call);
     try {
@@ -78,7 +78,7 @@ export const createRemoteFolders = (ports: {
       throw error;
     }
     return {
-      shell: createRemoteShell({ connection, folder: path, deadlineMs: request.deadlineMs, onOutput }),
+      shell: createRemoteShell({ connection, folder: path, deadlineMs: request.deadlineMs, openOutput }),
       remove: async () => {
         try {
           await removeOver(connection, path);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Call, Shell } from '@pipit/core';
 import type { EffectRequest } from '@pipit/pipeline';
+import type { OpenCommandOutput } from './command-output.js';
 
 /** A folder in which one effect works. Its row in the clean-up table is stored before it is made. */
 export interface WorkFolder {
@@ -14,7 +15,7 @@ export interface WorkFolder {
 export interface FolderRequest {
   readonly request: EffectRequest;
   readonly call: Call;
-  readonly onOutput: (text: string) => void;
+  readonly openOutput: OpenCommandOutput;
 }
 
 /** Short and safe for every tool: keys hold colons, and sockets in it must stay under 104 characters. */
