@@ -7,8 +7,9 @@ const quiet = {
   error: (fields, message) => console.error(message, fields),
 };
 
-/** PostgreSQL as pipit embeds it: same programs, same settings, durable commits. */
+/** PostgreSQL as pipit embeds it: same programs, same settings, durable commits. Its owner's address: benchmarks make tables of their own. */
 export const startDatabase = async (folder) => {
   await prepareDataFolder(folder);
-  return startEmbeddedPostgres({ dataFolder: folder, logger: quiet });
+  const database = await startEmbeddedPostgres({ dataFolder: folder, logger: quiet });
+  return { url: database.ownerUrl, stop: () => database.stop() };
 };

@@ -197,3 +197,11 @@ describe('a cluster of an earlier pipit', () => {
     60_000,
   );
 });
+
+it('refuses a database that cannot keep every text', async () => {
+  const database = await start(join(await temporaryFolder(), 'data'));
+  const owner = open(database.ownerUrl);
+  await owner.query("create database latin encoding 'LATIN1' locale_provider libc locale 'C' template template0");
+  const url = database.ownerUrl.replace('/pipit?', '/latin?');
+  await expect(prepareRecords({ pool: open(url), ownerUrl: undefined })).rejects.toMatchObject({ code: 'DATABASE_ENCODING' });
+}, 60_000);
