@@ -112,12 +112,14 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
     listRuns: ({ app, state, ...page } = {}) =>
       listPage(records, 'runs', {
         by: 'createdAt',
+        cursor: 'instant',
         page,
         where: { ...(app === undefined ? {} : { app: parseAppName(app) }), ...(state === undefined ? {} : { state }) },
       }),
     showRun: (runId) => showRun(views(), runId),
     readLog: (query) => readLog(views(), query),
-    listReleases: ({ app, ...page }) => listPage(records, 'releases', { by: 'createdAt', page, where: { app: parseAppName(app) } }),
+    listReleases: ({ app, ...page }) =>
+      listPage(records, 'releases', { by: 'createdAt', cursor: 'instant', page, where: { app: parseAppName(app) } }),
     listHosts: (query) => listHosts(views(), query),
     showEvent: async (eventId) => {
       const event = await records.get('events', { id: eventId as EventId }); // an id that nobody made finds nothing
@@ -125,9 +127,9 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
         throw unknown({ code: 'EVENT_UNKNOWN', message: `There is no event ${eventId}`, hint: 'See `pipit events`.' });
       return event;
     },
-    listEvents: (page = {}) => listPage(records, 'events', { by: 'id', page }),
-    listAudit: (page = {}) => listPage(records, 'audit', { by: 'sequence', numeric: true, page }),
-    listAuditHeads: (page = {}) => listPage(records, 'auditHeads', { by: 'sequence', numeric: true, page }),
+    listEvents: (page = {}) => listPage(records, 'events', { by: 'id', cursor: 'id', page }),
+    listAudit: (page = {}) => listPage(records, 'audit', { by: 'sequence', cursor: 'sequence', page }),
+    listAuditHeads: (page = {}) => listPage(records, 'auditHeads', { by: 'sequence', cursor: 'sequence', page }),
     plan: async ({ repository, ref, commit }) => {
       const found = await findRepository(ground, repository);
       return planChange(views(), { ...found, ref, ...(commit === undefined ? {} : { commit }) });

@@ -71,6 +71,8 @@ describe('what changes state', () => {
     ['a version, which promote does not choose', 'web/promote', 'apps', { body: '{"version":"9"}' }, 400, 'INVALID_REQUEST', /version/],
     ['a number for a ring', 'web/promote', 'apps', { body: '{"ring":7}' }, 400, 'INVALID_REQUEST', /ring in the body: .*string/],
     ['broken JSON', 'web/promote', 'apps', { body: '{"ring":' }, 400, 'INVALID_JSON', /JSON/],
+    ['half a character', 'web/promote', 'apps', { body: '{"reason":"\\ud800"}' }, 400, 'INVALID_REQUEST', /reason in the body: .*halves/],
+    ['the zero character', 'web/promote', 'apps', { body: '{"ring":"a\\u0000"}' }, 400, 'INVALID_REQUEST', /ring in the body: .*control/],
     ['a list', 'web/promote', 'apps', { body: '[]' }, 400, 'INVALID_REQUEST', /the body: .*object/],
     ['a poisoned prototype', 'web/promote', 'apps', { body: '{"__proto__":{"ring":"x"}}' }, 400, 'INVALID_JSON', /JSON/],
     ['a body of 100 kB', 'web/promote', 'apps', { body: JSON.stringify({ reason: 'x'.repeat(100_000) }) }, 413, 'BODY_TOO_LARGE', /larger/],
@@ -154,6 +156,15 @@ describe('what is read', () => {
     ['plan?ref=main', /repository in the query/],
     ['runs/web-1/log?maxBytes=-1', /maxBytes in the query/],
     [`runs/${'x'.repeat(400)}`, /id in the path/],
+    ['runs/%00', /id in the path: .*control/],
+    ['apps/%C2%85/hosts', /app in the path: .*control/],
+    ['runs?app=a%00b', /app in the query: .*control/],
+    ['audit?before=%00', /before in the query: .*control/],
+    ['plan?repository=%00&ref=main', /repository in the query: .*control/],
+    ['plan?repository=web&ref=%0d%0a', /ref in the query: .*control/],
+    ['runs/web-1/log?step=%1b', /step in the query: .*control/],
+    ['runs/web-1/log?maxBytes=1e999', /maxBytes in the query/],
+    ['runs?limit=99999999999999999999', /limit in the query/],
   ])('is refused with the reason for %s', async (path, message) => {
     const { url } = await serve();
     const answer = await rawRequest(`${url}/api/${path}`, { method: 'GET' });

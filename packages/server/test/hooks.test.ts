@@ -43,6 +43,21 @@ describe('a delivery', () => {
     expect(runtime.delivered.every((each) => Buffer.from(each.body).toString() === body)).toBe(true);
   });
 
+  it('comes through whatever else its target says', async () => {
+    const { url, runtime } = await serve();
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    const answer: Buffer[] = [];
+    socket.on('data', (piece: Buffer) => answer.push(piece));
+    // An address that no parser of URLs takes.
+    socket.write(
+      `POST http://[::bad/hooks/github?a=1 HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\nX-Signature: right\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
+    );
+    await until('it is answered', () => socket.closed);
+    expect(Buffer.concat(answer).toString()).toMatch(/^HTTP\/1\.1 (?:202|4\d\d) /);
+    expect(runtime.delivered.every(({ query }) => query.a === '1')).toBe(true);
+  });
+
   it.each([
     ['as JSON when it is JSON', 'chat', '{"challenge":"abc"}', 'application/json; charset=utf-8'],
     ['as plain text else, so that no browser takes it for a page', 'shy', '<b>thanks</b>', 'text/plain; charset=utf-8'],

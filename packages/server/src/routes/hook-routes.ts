@@ -18,8 +18,11 @@ const labelsOf = (headers: FastifyRequest['headers']): Record<string, string> =>
     ),
   );
 
-/** Of a name given twice, the last. */
-const queryOf = (url: string): Record<string, string> => Object.fromEntries(new URL(url, 'http://hook.invalid').searchParams);
+/** Of a name given twice, the last. The rest of the target is not looked at: it need not be a URL that can be parsed. */
+const queryOf = (target: string): Record<string, string> => {
+  const at = target.indexOf('?');
+  return at < 0 ? {} : Object.fromEntries(new URLSearchParams(target.slice(at + 1)));
+};
 
 /** A plugin answers with text; chat systems want JSON to be called so. Never HTML: nothing of a plugin's runs in a browser. */
 const contentTypeOf = (body: string): string => {

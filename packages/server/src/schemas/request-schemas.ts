@@ -8,8 +8,16 @@ const MAX_REASON_LENGTH = 1000;
 /** A step's log is capped; this is above the cap. */
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
-const name = z.string().min(1).max(MAX_NAME_LENGTH);
-const reason = z.string().max(MAX_REASON_LENGTH);
+/** What no name of pipit's has, and no program's argument and no database takes: control characters, halves of a character. */
+const UNNAMABLE = /[\p{Cc}\p{Surrogate}]/u;
+/** A sentence may have lines. */
+const UNSAYABLE = /(?![\t\n\r])[\p{Cc}\p{Surrogate}]/u;
+const without = (pattern: RegExp, text: z.ZodString): z.ZodString =>
+  text.refine((value) => !pattern.test(value), 'Must not have control characters or halves of characters');
+
+const nameOf = (maxLength: number) => without(UNNAMABLE, z.string().min(1).max(maxLength));
+const name = nameOf(MAX_NAME_LENGTH);
+const reason = without(UNSAYABLE, z.string().max(MAX_REASON_LENGTH));
 
 const page = {
   limit: z.coerce.number().int().min(1).max(200).exactOptional().describe('Rows of a page; 50 unless given'),
@@ -21,7 +29,7 @@ export const runsQuery = z.strictObject({ ...page, app: name.exactOptional(), st
 export const noQuery = z.strictObject({});
 export const hostsQuery = z.strictObject({ role: name.exactOptional() });
 export const planQuery = z.strictObject({
-  repository: z.string().min(1).max(2000).describe('Name or URL of the repository'),
+  repository: nameOf(2000).describe('Name or URL of the repository'),
   ref: name,
   commit: name.exactOptional(),
 });
