@@ -12,7 +12,7 @@ export const REPOSITORY = 'bench/web';
 export const SECRET = 'a secret of this benchmark alone';
 
 const config = (folder, port) => `version: 1
-server: { host: 127.0.0.1, port: ${port} }
+server: { host: 127.0.0.1, port: ${port}, metrics: { allow: [127.0.0.1] } }
 trustRepositories: true # no code of a repository runs here
 plugins:
   local:

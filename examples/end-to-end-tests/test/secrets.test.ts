@@ -49,7 +49,11 @@ const readAll = async (api: ReturnType<Installation['api']>): Promise<string> =>
     ...(await Promise.all(events.rows.map((event) => api.showEvent(event.id)))),
   ];
   const pages = ['/healthz', '/readyz', '/metrics', '/openapi.json'];
-  const bodies = await Promise.all(pages.map(async (page) => (await fetch(`${installation.url}${page}`)).text()));
+  const bodies = await Promise.all(
+    pages.map(async (page) =>
+      (await fetch(`${installation.url}${page}`, { headers: { authorization: `Bearer ${installation.token()}` } })).text(),
+    ),
+  );
   return [...answers.map((answer) => JSON.stringify(answer)), ...bodies].join('\n');
 };
 
@@ -112,7 +116,7 @@ it(
   TEST_TIMEOUT_MS,
 );
 
-it('keeps the API token nowhere but as a hash', async () => {
+it('keeps the API token nowhere but as a hash, and in the file of its user', async () => {
   const found = await execa(
     'grep',
     ['--recursive', '--files-with-matches', '--text', '--fixed-strings', installation.token(), installation.dataFolder],
@@ -120,8 +124,8 @@ it('keeps the API token nowhere but as a hash', async () => {
       reject: false,
     },
   );
-  expect(found.stdout).toBe('');
-  expect(found.exitCode).toBe(1);
+  expect(found.stdout).toBe(join(installation.dataFolder, 'token'));
+  expect(found.exitCode).toBe(0);
 });
 
 it(

@@ -1,5 +1,4 @@
 import { createWriteStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
 import { createPaint, type TextOutput } from '@pipit/cli';
@@ -84,8 +83,6 @@ const run = async (output: TextOutput, once: boolean, stop: AbortController): Pr
   try {
     await runtime.start();
     const { url } = await server.listen();
-    if (runtime.firstToken !== undefined)
-      await writeFile(join(installation.dataFolder, 'token'), `${runtime.firstToken}\n`, { mode: 0o600 });
     const developer = await createDeveloper(installation, `${url}/hooks/local`);
     const api = runtime.api({ name: 'main-job', origin: 'cli' });
     await tellStory({ api, developer, edits: EDITS, output, paint, signal: stop.signal });

@@ -4,12 +4,20 @@ import { type LoadConfigResult, loadConfig } from '@pipit/config';
 import { PluginError } from '@pipit/core';
 import { parse } from 'yaml';
 import type { Session } from './session.js';
+import { announcePlugin, requireOwn } from './trust.js';
 
 /** Where the config is looked for unless `--config` or PIPIT_CONFIG says otherwise. */
 export const DEFAULT_CONFIG_FILE = 'pipit.config.yaml';
 
 export const locateConfig = ({ world, options }: Pick<Session, 'world' | 'options'>): string =>
   resolve(world.folder, options.config ?? world.environment.PIPIT_CONFIG ?? DEFAULT_CONFIG_FILE);
+
+/** The same, of a file whose code may run: throws `CLI_STRANGERS_FILE` where it may not. */
+export const locateTrustedConfig = async (session: Pick<Session, 'world' | 'options'>): Promise<string> => {
+  const file = locateConfig(session);
+  await requireOwn(session, file);
+  return file;
+};
 
 const notFound = (file: string, cause: unknown): PluginError =>
   new PluginError({
@@ -52,13 +60,13 @@ export const locateDataFolder = async (session: Pick<Session, 'world' | 'options
 
 /** Reads and checks the config file, whole. From here on the logs are without its secrets. */
 export const readConfig = async (session: Session): Promise<LoadConfigResult> => {
-  const file = locateConfig(session);
+  const file = await locateTrustedConfig(session);
   return loadConfig({
     file,
     text: await readConfigText(file),
     environment: session.world.environment,
     readFile: (path) => readFile(path, 'utf8'),
-    loadPlugin: session.world.backend.loadPlugin,
+    loadPlugin: session.world.backend.loadPlugin(announcePlugin(session)),
     redact: session.hide,
   });
 };

@@ -1,9 +1,10 @@
 import { access } from 'node:fs/promises';
 import { PluginError } from '@pipit/core';
 import type { Api } from '@pipit/runtime';
-import { locateConfig, locateDataFolder } from './config-file.js';
+import { locateDataFolder, locateTrustedConfig } from './config-file.js';
 import type { Session } from './session.js';
-import { findToken, writeToken } from './token-file.js';
+import { findToken } from './token-file.js';
+import { announcePlugin, requireOwn } from './trust.js';
 
 /** A pipit that can be asked: a running server, or one inside this process. */
 export interface Connection {
@@ -37,10 +38,15 @@ const exists = (path: string): Promise<boolean> =>
 
 const openEmbedded = async (session: Session, dataFolder: string): Promise<Connection> => {
   const { world, logLevel, writeLog } = session;
-  const configFile = locateConfig(session);
-  const runtime = await world.backend.openRuntime({ configFile, dataFolder, environment: world.environment, logLevel, writeLog });
-  // It is given only once, also when that is not to `pipit serve`.
-  if (runtime.firstToken !== undefined) await writeToken(dataFolder, runtime.firstToken);
+  const configFile = await locateTrustedConfig(session);
+  const runtime = await world.backend.openRuntime({
+    configFile,
+    dataFolder,
+    environment: world.environment,
+    logLevel,
+    writeLog,
+    beforePlugin: announcePlugin(session),
+  });
   return {
     api: runtime.api({ name: `cli:${world.user}`, origin: 'cli' }),
     mode: 'embedded',
@@ -57,6 +63,8 @@ export const connect = async (session: Session, { mayMakeData = false }: Connect
   if (server !== undefined) return connectToServer(session, server);
   const dataFolder = await locateDataFolder(session);
   const owner = await world.backend.findServer(dataFolder);
+  // The address comes out of this folder, and a token goes there.
+  if (owner?.url !== undefined) await requireOwn(session, dataFolder);
   if (owner?.url !== undefined) return connectToServer(session, owner.url, dataFolder);
   if (!mayMakeData && !(await exists(dataFolder)))
     throw new PluginError({

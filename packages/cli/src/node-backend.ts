@@ -12,9 +12,10 @@ const ownFolder = dirname(fileURLToPath(import.meta.url));
 
 /** The packages behind the command, as they are installed. */
 export const nodeBackend: Backend = {
-  loadPlugin: createPluginLoader({ installationFolder: ownFolder }),
+  loadPlugin: (beforePlugin) => createPluginLoader({ installationFolder: ownFolder, beforePlugin }),
   findServer: async (dataFolder) => (await loadRuntime()).findServer(dataFolder),
   defaultDataFolder: async (environment) => (await loadRuntime()).defaultDataFolder(environment),
+  readOwnToken: async (dataFolder) => (await loadRuntime()).readOwnToken(dataFolder),
   openRuntime: async (options) => (await loadRuntime()).createRuntime({ ...options, pluginFolder: ownFolder }),
   openServer: async (options) => (await loadServer()).createServer({ ...options, clock: { now: () => new Date() } }),
   openHttpApi: async ({ url, token }) => (await loadServer()).createHttpApi({ url, ...(token === undefined ? {} : { token }) }),

@@ -18,6 +18,7 @@ import { addRunCommand } from './commands/run-show.js';
 import { addRunsCommand } from './commands/runs.js';
 import { addSchemaCommand } from './commands/schema.js';
 import { addServeCommand } from './commands/serve.js';
+import { addTokenCommand } from './commands/token.js';
 import { DEFAULT_CONFIG_FILE } from './config-file.js';
 import { EXIT } from './exit-codes.js';
 
@@ -52,6 +53,7 @@ const COMMANDS: readonly ((program: Command, launch: Launch) => void)[] = [
   addEventsCommand,
   addAuditCommand,
   addReconcileCommand,
+  addTokenCommand,
 ];
 
 /** The whole command line, as data that does nothing until it is parsed. */
@@ -63,7 +65,8 @@ export const createProgram = (version: string, launch: Launch): Command => {
     .option('--config <file>', `the config file (default: PIPIT_CONFIG, else ./${DEFAULT_CONFIG_FILE})`)
     .option('--data <folder>', "the data folder (default: PIPIT_DATA, else the config's)")
     .option('--server <url>', "a server elsewhere (default: PIPIT_SERVER, else the data folder's own)")
-    .option('--token <token>', "for what changes state (default: PIPIT_TOKEN, else the data folder's file `token`)")
+    .option('--token <token>', "a token of the server (default: PIPIT_TOKEN, else this user's own in the data folder)")
+    .option('--trust', 'take a config and plugins that belong to another user: their code runs as you')
     .option('--json', 'answer in JSON on stdout; logs stay on stderr')
     .option('-q, --quiet', 'nothing beside the answer')
     .option('-v, --verbose', 'log more, on stderr')

@@ -10,6 +10,8 @@ export interface GlobalOptions {
   readonly data?: string;
   readonly server?: string;
   readonly token?: string;
+  /** Take the config and the plugins of another user. */
+  readonly trust?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;

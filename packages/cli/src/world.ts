@@ -1,4 +1,4 @@
-import type { LoadPlugin } from '@pipit/config';
+import type { BeforePlugin, LoadPlugin } from '@pipit/config';
 import type { Logger } from '@pipit/core';
 import type { Api, Runtime } from '@pipit/runtime';
 import type { LogLevel } from './logger.js';
@@ -19,12 +19,19 @@ export interface RuntimeToOpen {
   readonly logLevel: LogLevel;
   /** Called with whole lines of JSON, redacted. */
   readonly writeLog: (line: string) => void;
+  /** Awaited before a plugin's code runs. */
+  readonly beforePlugin?: BeforePlugin;
 }
 
 export interface ServerToOpen {
   readonly runtime: Runtime;
   readonly host: string;
   readonly port: number;
+  readonly publicUrl?: string;
+  readonly hosts?: readonly string[];
+  readonly trustedProxies?: readonly string[];
+  readonly metricsReaders?: readonly string[];
+  readonly publicViews?: readonly ('apps' | 'runs')[];
   readonly logger: Logger;
   readonly version: string;
 }
@@ -37,11 +44,13 @@ export interface HttpServer {
 
 /** What the command is made of: the packages behind it, handed in so that a test can hand in others. */
 export interface Backend {
-  readonly loadPlugin: LoadPlugin;
+  loadPlugin(beforePlugin: BeforePlugin): LoadPlugin;
   /** Who works on a data folder now; without a url it is not a server, or one that does not listen yet. */
   findServer(dataFolder: string): Promise<{ readonly pid: number; readonly url?: string } | undefined>;
   /** Where data is kept unless anything says otherwise. */
   defaultDataFolder(environment: Environment): Promise<string>;
+  /** The token that this user finds in its data folder. */
+  readOwnToken(dataFolder: string): Promise<string | undefined>;
   openRuntime(options: RuntimeToOpen): Promise<Runtime>;
   openServer(options: ServerToOpen): Promise<HttpServer>;
   openHttpApi(options: { readonly url: string; readonly token: string | undefined }): Promise<Api>;

@@ -13,7 +13,7 @@ const newFolder = async (): Promise<string> => {
 };
 
 const call = async (folder: string, words: readonly string[], options: FakeWorldOptions = {}) => {
-  const fake = createFakeWorld({ folder, environment: {}, backend: { loadPlugin: async () => plugin }, ...options });
+  const fake = createFakeWorld({ folder, environment: {}, backend: { loadPlugin: () => async () => plugin }, ...options });
   const code = await runCli(words, fake.world);
   return { code, out: fake.out(), err: fake.err() };
 };

@@ -107,12 +107,12 @@ const buildDatabase = ({ url, ownerUrl }: NonNullable<CoreConfig['database']>): 
 
 /** Puts a frozen {@link Config} together from parts that are all valid. */
 export const buildConfig = ({ file, core, instances, slots, source, locate }: ConfigParts): Config => {
-  const { publicUrl } = core.server;
+  const { publicUrl, ...server } = core.server;
   const config: Config = {
     version: core.version,
     file,
     ...(core.dataFolder === undefined ? {} : { dataFolder: resolve(dirname(file), core.dataFolder) }),
-    server: { host: core.server.host, port: core.server.port, ...(publicUrl === undefined ? {} : { publicUrl }) },
+    server: { ...server, ...(publicUrl === undefined ? {} : { publicUrl }) },
     maxFileBytes: core.maxFileSize,
     ...(core.database === undefined ? {} : { database: buildDatabase(core.database) }),
     audit: {

@@ -80,6 +80,20 @@ export interface InstanceConfig {
   readonly config: unknown;
 }
 
+export interface ServerConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly publicUrl?: string;
+  /** More names and addresses by which pipit is reached. */
+  readonly hosts: readonly string[];
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  /** `allow`: addresses and networks that may read `/metrics` without a token. */
+  readonly metrics: { readonly allow: readonly string[] };
+  /** What anyone may read. */
+  readonly public: readonly ('apps' | 'runs')[];
+}
+
 /** A config file, read, resolved and validated. It is frozen, and `JSON.stringify` gives {@link Config.source}. */
 export interface Config {
   /** The file format's. */
@@ -88,7 +102,7 @@ export interface Config {
   readonly file: string;
   /** Absolute. */
   readonly dataFolder?: string;
-  readonly server: { readonly host: string; readonly port: number; readonly publicUrl?: string };
+  readonly server: ServerConfig;
   /** Absent: the embedded one. */
   /** The most that a package may have, and all outputs of a build together. */
   readonly maxFileBytes: number;

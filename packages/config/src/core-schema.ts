@@ -24,6 +24,10 @@ const byteSize = () => parsed('size', parseByteSize, z.string().meta({ pattern: 
 export const role = () => parsed('role', parseRoleName);
 const text = () => z.string().min(1, 'Must not be empty');
 const globs = () => z.array(text()).min(1, 'At least one pattern is needed');
+/** A name, an IPv4 or an IPv6 address. */
+const HOST_PATTERN = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*)$/i;
+const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'An address or network, for example 10.0.0.0/8');
+const networks = (description: string) => z.array(network).default([]).describe(description);
 const port = () => z.int().min(1).max(65_535);
 
 const within = () => duration().prefault('30s').describe('How long a host has to become healthy. Default: 30s.');
@@ -131,6 +135,18 @@ export const coreConfigSchema = z.strictObject({
         .url({ protocol: /^https?$/, error: 'Not an http or https address' })
         .optional()
         .describe('Where webhooks and people reach pipit.'),
+      hosts: z
+        .array(z.string().regex(HOST_PATTERN, 'A host name or address, without a port'))
+        .default([])
+        .describe('More names and addresses by which pipit is reached. Default: its own address, publicUrl and localhost only.'),
+      trustedProxies: networks('Reverse proxies whose X-Forwarded-For is believed. Default: none.'),
+      metrics: z
+        .strictObject({ allow: networks('Addresses and networks that may read /metrics without a token. Default: none.') })
+        .prefault({}),
+      public: z
+        .array(z.enum(['apps', 'runs']))
+        .default([])
+        .describe('What anyone may read without a token, without hosts, people and messages. Default: nothing.'),
     })
     .prefault({}),
   database: z

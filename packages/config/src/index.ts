@@ -20,7 +20,7 @@ export { parseDurationMs } from './duration.js';
 export { formatProblems } from './format-problems.js';
 export { type LoadConfigOptions, type LoadConfigResult, loadConfig } from './load-config.js';
 export { matchPipeline } from './match-pipeline.js';
-export { createPluginLoader, type LoadPlugin } from './plugin-loader.js';
+export { type BeforePlugin, createPluginLoader, type LoadPlugin } from './plugin-loader.js';
 export { parsePlugin } from './plugin-shape.js';
 export type { Location } from './problem-report.js';
 export {

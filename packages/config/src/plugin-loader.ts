@@ -45,6 +45,11 @@ const locatePlugin = (uses: string, folders: readonly string[]): string => {
   });
 };
 
+/**
+ * Awaited before code runs that is not of pipit's own installation: `file` is what the name `uses` of the config leads to. A throw keeps it from running.
+ */
+export type BeforePlugin = (plugin: { readonly uses: string; readonly file: string }) => Promise<void>;
+
 /** A program as a plugin: `exec:` and its path. */
 const PROGRAM_PREFIX = 'exec:';
 
@@ -74,11 +79,21 @@ const exportMissing = (uses: string, name: string, hint: string): PluginError =>
     recovery: 'stop',
   });
 
-const loadProgram = async (uses: string, fromFolder: string, folders: readonly string[]): Promise<AnyPlugin> => {
-  const module = await importModule(locatePlugin(PROGRAM_PLUGIN, folders), PROGRAM_PLUGIN);
+interface ProgramPlace {
+  readonly fromFolder: string;
+  readonly folders: readonly string[];
+  readonly beforeFile: (name: string, file: string) => Promise<void>;
+}
+
+const loadProgram = async (uses: string, { fromFolder, folders, beforeFile }: ProgramPlace): Promise<AnyPlugin> => {
+  const path = resolve(fromFolder, uses.slice(PROGRAM_PREFIX.length));
+  // A program is always of the config's own folder: a path is never the installation's.
+  await beforeFile('./', path);
+  const maker = locatePlugin(PROGRAM_PLUGIN, folders);
+  await beforeFile(PROGRAM_PLUGIN, maker);
+  const module = await importModule(maker, PROGRAM_PLUGIN);
   if (!isMapping(module) || typeof module.createProgramPlugin !== 'function')
     throw exportMissing(PROGRAM_PLUGIN, 'createProgramPlugin', `Update it: npm install ${PROGRAM_PLUGIN}@latest`);
-  const path = resolve(fromFolder, uses.slice(PROGRAM_PREFIX.length));
   return parsePlugin(await module.createProgramPlugin(path), uses);
 };
 
@@ -91,10 +106,15 @@ const loadProgram = async (uses: string, fromFolder: string, folders: readonly s
  * `PLUGIN_MALFORMED`, `PLUGIN_KIND_VERSION`
  */
 export const createPluginLoader =
-  ({ installationFolder }: { readonly installationFolder: string }): LoadPlugin =>
+  ({ installationFolder, beforePlugin }: { readonly installationFolder: string; readonly beforePlugin?: BeforePlugin }): LoadPlugin =>
   async (uses, fromFolder) => {
-    if (uses.startsWith(PROGRAM_PREFIX)) return loadProgram(uses, fromFolder, [fromFolder, installationFolder]);
+    const beforeFile = async (name: string, file: string): Promise<void> => {
+      const own = isPath(name) ? undefined : resolveFrom(installationFolder, name);
+      if (own === undefined || !('file' in own) || own.file !== file) await beforePlugin?.({ uses, file });
+    };
+    if (uses.startsWith(PROGRAM_PREFIX)) return loadProgram(uses, { fromFolder, folders: [fromFolder, installationFolder], beforeFile });
     const file = locatePlugin(uses, isPath(uses) ? [fromFolder] : [fromFolder, installationFolder]);
+    await beforeFile(uses, file);
     const module = await importModule(file, uses);
     if (!isMapping(module) || module.plugin === undefined)
       throw exportMissing(uses, 'plugin', "A plugin's module says `export const plugin = definePlugin({ ... })`.");

@@ -16,7 +16,7 @@ describe('defaults', () => {
     expect(config).toEqual({
       version: 1,
       file: '/etc/pipit/pipit.yaml',
-      server: { host: '127.0.0.1', port: 7420 },
+      server: { host: '127.0.0.1', port: 7420, hosts: [], trustedProxies: [], metrics: { allow: [] }, public: [] },
       maxFileBytes: 2 * 1024 ** 3,
       audit: { every: 60_000 },
       trustRepositories: false,
@@ -73,7 +73,7 @@ describe('defaults', () => {
     );
     const web = config.pipelines.web;
     expect(config.dataFolder).toBe('/etc/pipit/data');
-    expect(config.server).toEqual({ host: '::1', port: 0, publicUrl: 'https://pipit.example.org' });
+    expect(config.server).toMatchObject({ host: '::1', port: 0, publicUrl: 'https://pipit.example.org' });
     expect(web?.role).toBe('api');
     expect(web?.rings).toEqual([
       { name: 'canary', bakeMs: 1_800_000, minHealthy: { hosts: 2 }, promotion: 'automatic', onFailure: 'rollback' },

@@ -147,5 +147,17 @@ export const SAMPLE_ROWS: { readonly [T in keyof Tables]: Loose<Tables[T]> } = {
     hash: '1',
   },
   auditHeads: { sequence: 1, hash: '1', at, keyId: 'k', previousHead: '0', signature: 's' },
+  tokens: {
+    id: 'abcdefghijkl',
+    name: 'ci',
+    hash: 'ab'.repeat(32),
+    preset: 'deliver',
+    createdAt: at,
+    createdBy: 'local:root',
+    expiresAt: at,
+    lastUsedAt: at,
+    revokedAt: at,
+    revokedBy: 'ann',
+  },
   settings: { name: 'quarantine', value: { why: 'backup' } },
 };

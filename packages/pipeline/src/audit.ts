@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Json, storableText } from '@pipit/core';
 import { storableDetail } from './audit-detail.js';
+import type { Preset } from './authorize.js';
 import type { RecordsTransaction } from './ports/records.js';
 import type { AuditRow } from './records/rows.js';
 
@@ -10,6 +11,8 @@ export interface Actor {
   readonly name: string;
   /** An address, `cli`, or `pipit` for what pipit does by itself. */
   readonly origin: string;
+  /** What it may do: see {@link authorize}. Absent: code of this process, which may do everything. */
+  readonly preset?: Preset;
 }
 
 export const PIPIT_ACTOR: Actor = { name: 'pipit', origin: 'pipit' };

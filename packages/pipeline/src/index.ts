@@ -1,5 +1,15 @@
 export { type Actor, AUDIT_GENESIS, type AuditEntry, appendAudit, findBrokenAudit, hashAudit, PIPIT_ACTOR } from './audit.js';
 export { FIRST_HEAD, hashHead, signedTextOfHead, signedTextOfKey } from './audit-head.js';
+export {
+  type Authorization,
+  authorize,
+  type Preset,
+  type Scope,
+  TOKEN_PRESETS,
+  type TokenPreset,
+  VERBS,
+  type Verb,
+} from './authorize.js';
 export { type Cancelled, cancel } from './commands/cancel.js';
 export type { Asked, CommandPorts } from './commands/command-ports.js';
 export { type Promoted, type PromoteRequest, promote } from './commands/promote.js';
@@ -85,6 +95,7 @@ export type {
   RunRow,
   SettingRow,
   StepRow,
+  TokenRow,
   WaitKind,
 } from './records/rows.js';
 export { type KeyOf, TABLE_KEYS, type TableName, type Tables } from './records/tables.js';

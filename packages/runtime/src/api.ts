@@ -16,6 +16,8 @@ import type {
   RunRow,
   Stage,
   StepRow,
+  TokenPreset,
+  TokenRow,
 } from '@pipit/pipeline';
 
 /** Rows of a list, newest first; `next` is what to give as `before` for the following page, null at the end. */
@@ -147,9 +149,25 @@ export interface RollbackCommand {
   readonly reason?: string;
 }
 
+/** A token of the API, without what proves it. */
+export type TokenView = Omit<TokenRow, 'hash'>;
+
+export interface CreatedToken extends TokenView {
+  /** Shown this once. */
+  readonly token: string;
+}
+
+export interface CreateTokenCommand {
+  /** Lower-case letters, digits, `.`, `_` and `-`; at most 60 characters. */
+  readonly name: string;
+  readonly preset: TokenPreset;
+  /** Milliseconds from now; null: it does not expire. */
+  readonly expiresInMs: number | null;
+}
+
 /**
  * What can be asked of a pipit, in process or over HTTP: one interface, so that a command does the same either way. Every answer is plain JSON.
- * Errors are PluginErrors with a code; one about something unknown ends in `_UNKNOWN`.
+ * Errors are PluginErrors with a code; one about something unknown ends in `_UNKNOWN`. Each call is behind `authorize`: `RIGHT_MISSING`.
  */
 export interface Api {
   listApps(): Promise<readonly AppView[]>;
@@ -173,6 +191,10 @@ export interface Api {
   reconcile(command: {
     readonly reason: string;
   }): Promise<{ readonly rings: readonly { readonly ring: string; readonly sequence: number }[] }>;
+  /** Oldest first; revoked and expired ones too. */
+  listTokens(): Promise<readonly TokenView[]>;
+  createToken(command: CreateTokenCommand): Promise<CreatedToken>;
+  revokeToken(command: { readonly name: string }): Promise<TokenView>;
   /** Changes from now on (or after an id), until the signal is aborted. */
   follow(options: { readonly after?: number; readonly runId?: string; readonly signal: AbortSignal }): AsyncIterable<Change>;
 }

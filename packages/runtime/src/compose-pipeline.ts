@@ -29,7 +29,7 @@ import { createQuarantine, type Quarantine } from './quarantine.js';
 import { createGitSources, type GitSources } from './sources/git-sources.js';
 import { startWhenNeeded } from './start-when-needed.js';
 import type { Storage } from './storage.js';
-import { createTokens, type Tokens } from './tokens.js';
+import { createTokens, type Tokens } from './tokens/tokens.js';
 
 /** What exists before anything is composed. */
 export interface Ground {
@@ -99,7 +99,7 @@ export const composePipeline = (ground: Ground): Container => {
   container.provide(parts.catalog, (made) => createCatalog(config, instances, made.get(parts.sources)));
   container.provide(parts.hints, () => createHints());
   container.provide(parts.changes, () => createChangeFeed());
-  container.provide(parts.tokens, () => createTokens(records));
+  container.provide(parts.tokens, () => createTokens({ records, clock: systemClock, logger }));
   container.provide(parts.quarantine, (made) => createQuarantine({ records, catalog: made.get(parts.catalog), logger, signal: stopping }));
   container.provide(parts.engine, (made) => startWhenNeeded(storage.engine, () => made.get(parts.codes)));
   container.provide(parts.conductor, (made) =>

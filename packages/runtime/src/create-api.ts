@@ -8,8 +8,19 @@ import {
   type RepositoryRef,
   requireStorable,
 } from '@pipit/core';
-import { type Actor, type CommandPorts, cancel, type EventId, type OperationId, promote, type RunId, rollback } from '@pipit/pipeline';
+import {
+  type Actor,
+  authorize,
+  type CommandPorts,
+  cancel,
+  type EventId,
+  type OperationId,
+  promote,
+  type RunId,
+  rollback,
+} from '@pipit/pipeline';
 import type { Api } from './api.js';
+import { authorizedApi } from './authorized-api.js';
 import { type Ground, parts } from './compose-pipeline.js';
 import type { Container } from './container.js';
 import { createCall } from './effects.js';
@@ -18,6 +29,7 @@ import { listApps } from './views/list-apps.js';
 import { listHosts } from './views/list-hosts.js';
 import { listPage } from './views/pages.js';
 import { planChange } from './views/plan-change.js';
+import { publicApp, publicRun } from './views/public-view.js';
 import { runDoctor } from './views/run-doctor.js';
 import { readLog, showRun } from './views/show-run.js';
 import { unknown } from './views/unknown.js';
@@ -55,8 +67,12 @@ const findRepository = async (
   });
 };
 
-/** The runtime's side of the Api, on behalf of one actor. A call with text that cannot be stored is refused, whoever makes it. */
-export const createApi = (ground: Ground, container: Container, actor: Actor): Api => {
+/** The runtime's side of the Api, on behalf of one actor: every call behind {@link authorize}. */
+export const createApi = (ground: Ground, container: Container, actor: Actor): Api =>
+  authorizedApi(createStorableApi(ground, container, actor), actor);
+
+/** A call with text that cannot be stored is refused, whoever makes it. */
+const createStorableApi = (ground: Ground, container: Container, actor: Actor): Api => {
   requireStorable(actor, 'the actor');
   return new Proxy(createUncheckedApi(ground, container, actor), {
     get: (api, name, receiver) => {
@@ -107,15 +123,21 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
       recovery: 'stop',
     });
   };
+  const seesAll = authorize(actor, 'read').allowed;
   return {
-    listApps: () => listApps(views()),
-    listRuns: ({ app, state, ...page } = {}) =>
-      listPage(records, 'runs', {
+    listApps: async () => {
+      const apps = await listApps(views());
+      return seesAll ? apps : apps.map(publicApp);
+    },
+    listRuns: async ({ app, state, ...page } = {}) => {
+      const { rows, next } = await listPage(records, 'runs', {
         by: 'createdAt',
         cursor: 'instant',
         page,
         where: { ...(app === undefined ? {} : { app: parseAppName(app) }), ...(state === undefined ? {} : { state }) },
-      }),
+      });
+      return { rows: seesAll ? rows : rows.map(publicRun), next };
+    },
     showRun: (runId) => showRun(views(), runId),
     readLog: (query) => readLog(views(), query),
     listReleases: ({ app, ...page }) =>
@@ -166,6 +188,13 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
       ),
     cancel: ({ runId, reason }) => cancel(commands(), { runId: runId as RunId, actor, ...whyOf(reason) }), // an id that nobody made finds nothing
     reconcile: async ({ reason }) => ({ rings: await container.get(parts.quarantine).reconcile(actor, reason) }),
+    listTokens: () => container.get(parts.tokens).list(),
+    createToken: async (command) => {
+      const made = await container.get(parts.tokens).create(command, actor);
+      ground.redactor.register(made.token);
+      return made;
+    },
+    revokeToken: ({ name }) => container.get(parts.tokens).revoke(name, actor),
     follow: (options) => container.get(parts.changes).follow(options),
   };
 };

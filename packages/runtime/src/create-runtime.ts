@@ -1,6 +1,7 @@
 import { chmod } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
-import { type Config, checkCommonFormat } from '@pipit/config';
+import { type BeforePlugin, type Config, checkCommonFormat } from '@pipit/config';
 import { type Logger, parseCommitSha, requireStorable } from '@pipit/core';
 import { appendAudit, type PipelineObserver } from '@pipit/pipeline';
 import { createRedactor, createSandbox } from '@pipit/plugin-kit';
@@ -25,6 +26,8 @@ import type { Runtime } from './runtime.js';
 import type { GivenPlugin, RuntimeConfig } from './runtime-config.js';
 import { openStorage } from './storage.js';
 import { startFileSweep } from './sweep-files.js';
+import { createLocalToken } from './tokens/local-token.js';
+import { firstTokenFile } from './tokens/token-file.js';
 
 /** How long a stop may take before what is under way is left to the next start. */
 const STOP_DEADLINE_MS = 20_000;
@@ -37,6 +40,8 @@ interface CommonOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Where plugins are looked for after the config file's folder: the folder of the program that brings them. Default: where this package is installed. */
   readonly pluginFolder?: string;
+  /** Awaited before a plugin's code runs that is not of the installation; a throw keeps it from running. */
+  readonly beforePlugin?: BeforePlugin;
   /** Default `info`. */
   readonly logLevel?: LogLevel;
   /** Where log lines go. Default: standard error. */
@@ -120,6 +125,7 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
     redactor,
     onFile: (path) => configFiles.push(path),
     ...(options.pluginFolder === undefined ? {} : { pluginFolder: options.pluginFolder }),
+    ...(options.beforePlugin === undefined ? {} : { beforePlugin: options.beforePlugin }),
   });
   for (const warning of warnings) logger.warn({ file: warning.file, line: warning.line, code: warning.code }, warning.message);
   const stopping = new AbortController();
@@ -127,12 +133,21 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
   try {
     const ground = await prepareGround(options, config, { logger, redactor, configFiles, stopping: stopping.signal }, disposal);
     const container = composePipeline(ground);
-    const firstToken = await container.get(parts.tokens).ensure();
+    const firstToken = await container.get(parts.tokens).ensureFirst(firstTokenFile(ground.storage.folder.folder));
     if (firstToken !== undefined) redactor.register(firstToken);
     return buildRuntime(ground, container, disposal, stopping, firstToken);
   } catch (error) {
     await disposal.dispose();
     throw error;
+  }
+};
+
+/** A container may run as a user without a name. */
+const userName = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
   }
 };
 
@@ -145,6 +160,9 @@ const buildRuntime = (
 ): Runtime => {
   const { storage, config, instances, logger } = ground;
   const { records, lock, folder } = storage;
+  const localToken = createLocalToken(folder.folder);
+  ground.redactor.register(localToken.token);
+  disposal.push('local token', () => localToken.remove());
   let stopped: Promise<void> | undefined;
 
   const drain = async (deadlineMs: number): Promise<void> => {
@@ -158,6 +176,7 @@ const buildRuntime = (
     config,
     dataFolder: folder.folder,
     firstToken,
+    tokenFile: firstTokenFile(folder.folder),
     start: async () => {
       await ground.signer.announce();
       ground.heads.start();
@@ -200,10 +219,12 @@ const buildRuntime = (
     api: (actor) => createApi(ground, container, actor),
     health: () => readHealth(() => container.get(parts.quarantine).read(), stopping.signal.aborted),
     checkToken: async (token) => {
-      const holder = await container.get(parts.tokens).check(token);
+      if (localToken.isRight(token)) return { valid: true, actor: `local:${userName()}`, preset: 'admin' };
+      const checked = await container.get(parts.tokens).check(token);
+      if (!checked.valid) return checked;
       // Only its hash is kept, so this is how a process learns what it must never show.
-      if (holder !== undefined) ground.redactor.register(token);
-      return holder;
+      ground.redactor.register(token);
+      return { valid: true, actor: `token:${checked.name}`, preset: checked.preset };
     },
     recordRefusal: async ({ instance, remoteAddress, code, message }) => {
       await records.transaction((transaction) =>
@@ -216,7 +237,10 @@ const buildRuntime = (
         }),
       );
     },
-    announce: (url) => lock.recordUrl(url),
+    announce: async (url) => {
+      await localToken.publish();
+      await lock.recordUrl(url);
+    },
     readMetrics: () => readMetrics(records),
   };
 };

@@ -5,6 +5,8 @@ export type {
   Api,
   AppView,
   Change,
+  CreatedToken,
+  CreateTokenCommand,
   Finding,
   HostView,
   LogQuery,
@@ -19,9 +21,11 @@ export type {
   RolloutView,
   RunDetail,
   StageView,
+  TokenView,
 } from './api.js';
 export { createRuntime, type RuntimeOptions } from './create-runtime.js';
 export { defaultDataFolder } from './default-data-folder.js';
 export { ConfigError, readConfigFile } from './resolve-config.js';
-export type { Health, HookAnswer, Runtime, SubmitRequest } from './runtime.js';
+export type { CheckedToken, Health, HookAnswer, Runtime, SubmitRequest } from './runtime.js';
 export type { GivenPipeline, GivenPlugin, GivenRing, GivenSlot, InstancesWith, RuntimeConfig } from './runtime-config.js';
+export { readOwnToken } from './tokens/token-file.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, type ConfigProblem, createPluginLoader, formatProblems, loadConfig } from '@pipit/config';
+import { type BeforePlugin, type Config, type ConfigProblem, createPluginLoader, formatProblems, loadConfig } from '@pipit/config';
 import { isSecret, PluginError } from '@pipit/core';
 import type { Redactor } from '@pipit/plugin-kit';
 import type { RuntimeConfig } from './runtime-config.js';
@@ -27,6 +27,8 @@ export interface ConfigOptions {
   readonly redactor: Redactor;
   /** Where plugins are looked for after the config file's folder. Default: where this package is installed. */
   readonly pluginFolder?: string;
+  /** Awaited before a plugin's code runs that is not of the installation. */
+  readonly beforePlugin?: BeforePlugin;
   /** Told of every file that the config is read from: itself, and those that `$file` names. */
   readonly onFile?: (path: string) => void;
 }
@@ -41,12 +43,15 @@ const readerFor =
 const ownFolder = (): string => dirname(fileURLToPath(import.meta.url));
 
 export const readConfigFile = async (file: string, options: ConfigOptions) => {
-  const { environment, redactor, pluginFolder } = options;
+  const { environment, redactor, pluginFolder, beforePlugin } = options;
   return loadConfig({
     file: resolve(file),
     environment,
     readFile: readerFor(options),
-    loadPlugin: createPluginLoader({ installationFolder: pluginFolder ?? ownFolder() }),
+    loadPlugin: createPluginLoader({
+      installationFolder: pluginFolder ?? ownFolder(),
+      ...(beforePlugin === undefined ? {} : { beforePlugin }),
+    }),
     redact: (text) => redactor.register(text),
     reveal: (text) => redactor.release(text),
   });

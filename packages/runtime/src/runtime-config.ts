@@ -75,7 +75,15 @@ export interface GivenPipeline<Plugins> {
 /** The config as an object: what the file says, typed by the plugins that are given. */
 export interface RuntimeConfig<Plugins extends Readonly<Record<string, GivenPlugin>> = Readonly<Record<string, GivenPlugin>>> {
   readonly dataFolder?: string;
-  readonly server?: { readonly host?: string; readonly port?: number; readonly publicUrl?: string };
+  readonly server?: {
+    readonly host?: string;
+    readonly port?: number;
+    readonly publicUrl?: string;
+    readonly hosts?: readonly string[];
+    readonly trustedProxies?: readonly string[];
+    readonly metrics?: { readonly allow?: readonly string[] };
+    readonly public?: readonly ('apps' | 'runs')[];
+  };
   /** For example `2GiB`. */
   readonly maxFileSize?: string;
   readonly database?: { readonly url: unknown; readonly ownerUrl?: unknown };

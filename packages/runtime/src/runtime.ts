@@ -1,6 +1,6 @@
 import type { Config } from '@pipit/config';
 import type { HookRequest, RefName, RepositoryRef } from '@pipit/core';
-import type { Actor } from '@pipit/pipeline';
+import type { Actor, Preset } from '@pipit/pipeline';
 import type { Api } from './api.js';
 
 /** What a webhook is answered. Only `accepted` and `pinged` are a success. */
@@ -34,6 +34,11 @@ export interface Health {
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail?: string }[];
 }
 
+/** Whom a token stands for. Why it is not taken is for the audit trail, and not for who sent it. */
+export type CheckedToken =
+  | { readonly valid: true; readonly actor: string; readonly preset: Preset }
+  | { readonly valid: false; readonly why: 'unknown' | 'expired' | 'revoked'; readonly name?: string };
+
 /** A running pipit, composed from one config. */
 export interface Runtime {
   readonly config: Config;
@@ -47,13 +52,15 @@ export interface Runtime {
   receive(instance: string, request: HookRequest): Promise<HookAnswer>;
   /** A library user's own trigger: durable when it returns. */
   submit(request: SubmitRequest, actor: Actor): Promise<{ readonly eventId: string; readonly repeated: boolean }>;
-  /** Everything else, on behalf of somebody. */
+  /** Everything else, on behalf of somebody. An actor without a `preset` is trusted: it is code of this process, as a library's user is. */
   api(actor: Actor): Api;
   health(): Promise<Health>;
-  /** The bearer token that changes state need: made at first start and given here once; afterwards only its hash is known. */
+  /** The first token, with every right, when this start made it; {@link Runtime.tokenFile} keeps it. Afterwards only its hash is known. */
   readonly firstToken: string | undefined;
-  /** Whether this is a valid token; constant time. */
-  checkToken(token: string): Promise<{ readonly name: string } | undefined>;
+  /** Where the first token is, for pipit's own user alone. */
+  readonly tokenFile: string;
+  /** Whom a token stands for; constant time. */
+  checkToken(token: string): Promise<CheckedToken>;
   /** An audit line about something refused at the door. */
   recordRefusal(refusal: {
     readonly instance: string;

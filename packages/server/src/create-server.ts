@@ -1,16 +1,22 @@
 import type { Clock, Logger } from '@pipit/core';
-import { PluginError } from '@pipit/core';
+import { isPluginError, PluginError } from '@pipit/core';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
+import { type PublicView, requireAccessRules } from './access.js';
+import { createAddressList } from './address-list.js';
+import { createAuthenticator } from './authenticate.js';
+import { limitConnections } from './connection-limits.js';
 import { createDrain } from './drain.js';
 import { answerError } from './error-answer.js';
+import { createHostRules } from './host-rules.js';
 import { rememberRoutes } from './known-routes.js';
 import { isLoopback, urlOf } from './listening-address.js';
 import { createMetrics } from './metrics.js';
 import { describeApi } from './openapi.js';
 import { createRefusalLog } from './refusal-log.js';
+import { refuseBodyOfGet } from './refuse-body.js';
 import { refuseUnstorableText, requireStorableUrl } from './refuse-text.js';
-import { noteAddress } from './remote-address.js';
+import { addressOf, noteAddress } from './remote-address.js';
 import { CHANGES_ROUTE, changeRoutes } from './routes/change-routes.js';
 import { commandRoutes } from './routes/command-routes.js';
 import { hookRoutes } from './routes/hook-routes.js';
@@ -23,7 +29,7 @@ import type { ServedRuntime } from './served-runtime.js';
 export interface ServerOptions {
   /** Neither started nor stopped by the server. */
   readonly runtime: ServedRuntime;
-  /** Default `127.0.0.1`: reading needs no token, so only this machine may. Another one is warned of in the log. */
+  /** Default `127.0.0.1`. Tokens go over the wire as they are: put TLS in front of another one. */
   readonly host?: string;
   /** 0: any free one. */
   readonly port: number;
@@ -33,6 +39,14 @@ export interface ServerOptions {
   readonly clock: Clock;
   /** Addresses of reverse proxies whose `X-Forwarded-For` is believed; none by default. */
   readonly trustedProxies?: readonly string[];
+  /** Where webhooks and people reach pipit; its name is taken in `Host`. */
+  readonly publicUrl?: string;
+  /** More names and addresses that are taken in `Host`. */
+  readonly hosts?: readonly string[];
+  /** Addresses and networks that may read `/metrics` without a token; none by default. */
+  readonly metricsReaders?: readonly string[];
+  /** What anyone may read without a token, without hosts, people and messages; nothing by default. */
+  readonly publicViews?: readonly PublicView[];
   /** Milliseconds between two signs of life on a live stream; default 15,000. */
   readonly heartbeatMs?: number;
 }
@@ -102,12 +116,24 @@ export const createServer = ({
   version,
   clock,
   trustedProxies = [],
+  publicUrl,
+  hosts = [],
+  metricsReaders = [],
+  publicViews = [],
   heartbeatMs = DEFAULT_HEARTBEAT_MS,
 }: ServerOptions): Server => {
   const drain = createDrain();
   const metrics = createMetrics({ runtime, logger });
   const refusals = createRefusalLog({ record: (refusal) => runtime.recordRefusal(refusal), clock, logger });
-  const context: RouteContext = { runtime, logger, clock, version, drain, refusals, metrics, heartbeatMs };
+  const authenticator = createAuthenticator({
+    runtime,
+    refusals,
+    clock,
+    publicViews: new Set(publicViews),
+    metricsReaders: createAddressList(metricsReaders),
+  });
+  const checkTarget = createHostRules({ host, hosts, ...(publicUrl === undefined ? {} : { publicUrl }) });
+  const context: RouteContext = { runtime, logger, clock, version, drain, refusals, authenticator, metrics, heartbeatMs };
   const startedAt = clock.now().getTime().toString(36);
   let requests = 0;
 
@@ -152,11 +178,21 @@ export const createServer = ({
   // The schemas of answers describe; what is answered comes typed out of the runtime and is not checked a second time.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   const routeError = rememberRoutes(app);
-  app.setErrorHandler(sendError);
+  app.setErrorHandler(async (error, request, reply) => {
+    if (isPluginError(error) && error.code === 'RIGHT_MISSING')
+      await refusals.add({ instance: 'api', remoteAddress: addressOf(request), code: error.code, message: error.message });
+    return sendError(error, request, reply);
+  });
+  requireAccessRules(app);
   app.setNotFoundHandler((request, reply) => sendError(routeError(request.method, request.url.split('?')[0] ?? ''), request, reply));
   app.addHook('onRequest', async (request, reply) => {
     noteAddress(request);
     reply.headers(SECURITY_HEADERS);
+    const { access } = request.routeOptions.config;
+    checkTarget(request, access);
+    if (access === undefined) return;
+    refuseBodyOfGet(request, access);
+    await authenticator.admit(request, access);
   });
   refuseUnstorableText(app);
   app.addHook('onSend', async (_request, reply) => {
@@ -180,8 +216,10 @@ export const createServer = ({
   app.register(commandRoutes(context));
   app.register(probeRoutes(context));
   app.register(async (scope) => {
-    scope.get('/openapi.json', { schema: { hide: true } }, async () => scope.swagger());
+    scope.get('/openapi.json', { config: { access: { by: 'token' } }, schema: { hide: true } }, async () => scope.swagger());
   });
+
+  limitConnections(app.server, { trustedProxies, logger });
 
   const summarizing = setInterval(() => void refusals.summarize(), SUMMARIZE_EVERY_MS);
   summarizing.unref();
@@ -213,7 +251,10 @@ export const createServer = ({
       }
       const url = urlOf(app.server.address(), host);
       if (!isLoopback(host))
-        logger.warn({ host }, 'Listening beyond this machine: everybody who reaches this address may read; only changes need a token');
+        logger.warn(
+          { host },
+          'Listening beyond this machine, without TLS: put a proxy with TLS in front, since tokens go over the wire as they are',
+        );
       await runtime.announce(url);
       logger.info({ url }, 'Listening');
       return { url };

@@ -21,6 +21,7 @@ export const RETRY_AFTER_SECONDS = '5';
 const CONFLICTS = /^(?:PROMOTION_|ROLLBACK_)|^RUN_ENDED$/;
 
 const statusOf = (code: string, recovery: string): number => {
+  if (code === 'RIGHT_MISSING') return 403;
   if (code.endsWith('_UNKNOWN')) return 404;
   if (code.startsWith('INVALID_')) return 400;
   if (CONFLICTS.test(code)) return 409;

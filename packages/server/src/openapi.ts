@@ -67,7 +67,9 @@ export const describeApi = (app: FastifyInstance, version: string): void => {
       openapi: '3.1.0',
       info: { title: 'pipit', version, description: 'Canary delivery of operating-system packages to fleets of hosts' },
       components: {
-        securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'Shown once, at the first start of pipit' } },
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', description: 'Made by `pipit token create`, and at the first start of pipit' },
+        },
       },
     },
     transform: createJsonSchemaTransform(options),

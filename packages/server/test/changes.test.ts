@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { TOKEN } from './support/fake-runtime.js';
 import { rawRequest } from './support/raw-request.js';
 import { serve, until } from './support/serve.js';
 
@@ -12,7 +13,7 @@ interface Reader {
 const read = async (url: string, headers: Record<string, string> = {}): Promise<Reader> => {
   const controller = new AbortController();
   onTestFinished(() => controller.abort());
-  const response = await fetch(url, { headers, signal: controller.signal });
+  const response = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}`, ...headers }, signal: controller.signal });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
   expect(response.headers.get('cache-control')).toBe('no-store');
@@ -117,7 +118,7 @@ describe('live changes', () => {
     });
     slow.on('error', () => undefined);
     slow.pause();
-    slow.write('GET /api/changes HTTP/1.1\r\nHost: x\r\n\r\n');
+    slow.write(`GET /api/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`);
     const quick = await read(`${url}/api/changes`);
     await until('both follow', () => runtime.followers === 2);
     const name = 'x'.repeat(64 * 1024);

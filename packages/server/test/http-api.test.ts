@@ -14,7 +14,7 @@ interface Subject {
 
 const inProcess = async (): Promise<Subject> => {
   const runtime = new FakeRuntime();
-  return { runtime, api: runtime.api({ name: 'token:main', origin: '127.0.0.1' }) };
+  return { runtime, api: runtime.api({ name: 'token:main', origin: '127.0.0.1', preset: 'admin' }) };
 };
 const overHttp = async (): Promise<Subject> => {
   const { runtime, url } = await serve();
@@ -78,6 +78,10 @@ describe.each([
       (of) => of.rollback({ app: 'web' }),
       (of) => of.cancel({ runId: 'web-2', reason: 'mistaken' }),
       (of) => of.reconcile({ reason: 'restored' }),
+      (of) => of.listTokens(),
+      (of) => of.createToken({ name: 'ci', preset: 'read', expiresInMs: 1000 }),
+      (of) => of.createToken({ name: 'ci', preset: 'deliver', expiresInMs: null }),
+      (of) => of.revokeToken({ name: 'ci' }),
     ];
     for (const ask of questions) expect(await ask(api), String(ask)).toEqual(await ask(expected));
   });
@@ -87,7 +91,7 @@ describe.each([
     const promote = { app: 'web', role: 'app', ring: 'production', ifCanary: VERSION, reason: 'good' };
     await api.promote(promote);
     await api.cancel({ runId: 'web-2' });
-    const actor = { name: 'token:main', origin: '127.0.0.1' };
+    const actor = { name: 'token:main', origin: '127.0.0.1', preset: 'admin' };
     expect(runtime.commands).toEqual([
       { actor, name: 'promote', command: promote },
       { actor, name: 'cancel', command: { runId: 'web-2' } },
@@ -133,7 +137,7 @@ describe.each([
 describe('following over HTTP', () => {
   it('goes on without a gap when the connection breaks', async () => {
     const { runtime, url, server } = await serve();
-    const followed = collect(createHttpApi({ url }));
+    const followed = collect(createHttpApi({ url, token: TOKEN }));
     await until('it follows', () => runtime.followers === 1);
     runtime.change('web-1');
     await until('one came', () => followed.changes.length === 1);
@@ -148,8 +152,8 @@ describe('following over HTTP', () => {
 
   it('looks at every run again when nothing had come before the connection broke', async () => {
     const { runtime, url, server } = await serve();
-    const followed = collect(createHttpApi({ url }));
-    const ofOne = collect(createHttpApi({ url }), { runId: 'web-2' });
+    const followed = collect(createHttpApi({ url, token: TOKEN }));
+    const ofOne = collect(createHttpApi({ url, token: TOKEN }), { runId: 'web-2' });
     await until('both follow', () => runtime.followers === 2);
     server.app.server.closeAllConnections();
     await until('both have come back', () => followed.changes.length === 3 && ofOne.changes.length === 1);
@@ -161,7 +165,7 @@ describe('following over HTTP', () => {
     const first = await serve();
     const port = Number(new URL(first.url).port);
     for (const run of ['a', 'b', 'c']) first.runtime.change(run);
-    const followed = collect(createHttpApi({ url: first.url }), { runId: 'web-2', after: 3 });
+    const followed = collect(createHttpApi({ url: first.url, token: TOKEN }), { runId: 'web-2', after: 3 });
     await until('it follows', () => first.runtime.followers === 1);
     first.runtime.change('web-2');
     await until('one came', () => followed.changes.length === 1);
@@ -182,7 +186,7 @@ describe('following over HTTP', () => {
   it('does not take the number it was given for one of a server that was restarted', async () => {
     const first = await serve();
     for (const run of ['a', 'b', 'c']) first.runtime.change(run);
-    const followed = collect(createHttpApi({ url: first.url }), { runId: 'web-2', after: 3 });
+    const followed = collect(createHttpApi({ url: first.url, token: TOKEN }), { runId: 'web-2', after: 3 });
     await until('it follows', () => first.runtime.followers === 1);
     await first.server.close({ deadlineMs: 500 });
     first.clock.advance(1000);
@@ -203,7 +207,7 @@ describe('following over HTTP', () => {
       opened += String(given[0]).includes('/api/changes') ? 1 : 0;
       return fetch(...given);
     };
-    const followed = collect(createHttpApi({ url, silenceMs: 50, fetch: counting }), { runId: 'web-1' });
+    const followed = collect(createHttpApi({ url, token: TOKEN, silenceMs: 50, fetch: counting }), { runId: 'web-1' });
     await until('it connected three times', () => opened >= 3);
     await followed.stop();
     await until('nobody follows', () => runtime.followers === 0);
@@ -211,7 +215,7 @@ describe('following over HTTP', () => {
 
   it('gives up with a reason when the server stays away', async () => {
     const { url, server, runtime } = await serve();
-    const followed = collect(createHttpApi({ url, reconnectForMs: 300 }));
+    const followed = collect(createHttpApi({ url, token: TOKEN, reconnectForMs: 300 }));
     await until('it follows', () => runtime.followers === 1);
     await server.close({ deadlineMs: 200 });
     await followed.done;
@@ -220,11 +224,11 @@ describe('following over HTTP', () => {
 
   it('throws at once what the server refuses, and when there is no server', async () => {
     const { url, server } = await serve();
-    const refused = collect(createHttpApi({ url }), { runId: 'web-99' });
+    const refused = collect(createHttpApi({ url, token: TOKEN }), { runId: 'web-99' });
     await refused.done;
     expect(await thrownBy(Promise.reject(refused.thrown()))).toMatchObject({ code: 'RUN_UNKNOWN' });
     await server.close();
-    const nobody = collect(createHttpApi({ url }));
+    const nobody = collect(createHttpApi({ url, token: TOKEN }));
     await nobody.done;
     expect(await thrownBy(Promise.reject(nobody.thrown()))).toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
@@ -254,7 +258,7 @@ describe('the Api over HTTP', () => {
   it('says that a question may be asked again, and that a command may have been heard, when nobody answers', async () => {
     const { url, server } = await serve();
     await server.close();
-    const api = createHttpApi({ url });
+    const api = createHttpApi({ url, token: TOKEN });
     expect(await thrownBy(api.listApps())).toMatchObject({
       code: 'SERVER_UNREACHABLE',
       recovery: 'retry',
@@ -281,8 +285,8 @@ describe('the Api over HTTP', () => {
 
   it('waits no longer than told', async () => {
     const { url, runtime } = await serve();
-    const api = runtime.api({ name: 'x', origin: 'y' });
+    const api = runtime.api({ name: 'x', origin: 'y', preset: 'admin' });
     runtime.api = () => ({ ...api, doctor: () => new Promise(() => undefined) });
-    expect(await thrownBy(createHttpApi({ url, timeoutMs: 50 }).doctor())).toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    expect(await thrownBy(createHttpApi({ url, token: TOKEN, timeoutMs: 50 }).doctor())).toMatchObject({ code: 'SERVER_UNREACHABLE' });
   });
 });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { isPluginError } from '@pipit/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createServer } from '../src/create-server.js';
-import { FakeRuntime } from './support/fake-runtime.js';
+import { FakeRuntime, TOKEN } from './support/fake-runtime.js';
 import { rawRequest } from './support/raw-request.js';
 import { serve, until } from './support/serve.js';
 
@@ -57,7 +57,7 @@ describe('closing', () => {
     const release = holdDeliveries(runtime);
     const agent = new Agent({ keepAlive: true });
     onTestFinished(() => agent.destroy());
-    const stream = await fetch(`${url}/api/changes`);
+    const stream = await fetch(`${url}/api/changes`, { headers: { authorization: `Bearer ${TOKEN}` } });
     const underWay = new Promise<{ status: number | undefined; connection: string | undefined }>((resolve, reject) => {
       const sent = request(`${url}/hooks/github`, { ...hook, agent }, (response) => {
         response.resume();

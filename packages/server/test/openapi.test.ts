@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { TOKEN } from './support/fake-runtime.js';
 import { serve } from './support/serve.js';
 
 interface Operation {
@@ -23,7 +24,7 @@ interface Document {
 
 const readDocument = async (): Promise<Document> => {
   const { url } = await serve();
-  const response = await fetch(`${url}/openapi.json`);
+  const response = await fetch(`${url}/openapi.json`, { headers: { authorization: `Bearer ${TOKEN}` } });
   expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8');
   return (await response.json()) as Document;
 };
@@ -44,13 +45,14 @@ describe('/openapi.json', () => {
     expect([...new Set(refsOf(JSON.stringify(document)))].sort()).toEqual(Object.keys(document.components.schemas).sort());
   });
 
-  it('names every call, what it may be refused with, and the token exactly where state changes', async () => {
+  it('names every call, what it may be refused with, and the token everywhere but at hooks and probes', async () => {
     const operations = operationsOf(await readDocument());
     expect(operations.map(({ method, path }) => `${method} ${path}`)).toContain('POST /api/apps/{app}/promote');
     for (const { method, path, operation } of operations) {
       expect(operation.summary, path).toEqual(expect.any(String));
-      expect(operation.security === undefined, path).toBe(!operation.tags.includes('command'));
-      expect('401' in operation.responses && !operation.tags.includes('hook'), path).toBe(operation.tags.includes('command'));
+      const isOpen = operation.tags.includes('hook') || path === '/healthz' || path === '/readyz';
+      expect(operation.security === undefined, path).toBe(isOpen);
+      if (!isOpen) expect(operation.responses, path).toHaveProperty('401');
       if (method === 'POST' && path.startsWith('/api/')) expect(operation.tags, path).toEqual(['command']);
     }
   });

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { addExamples, type Launch } from '../command-line.js';
 import { locateConfig } from '../config-file.js';
 import type { Session } from '../session.js';
+import { announcePlugin, requireOwn } from '../trust.js';
 
 /** What every installation has. */
 const DEFAULT_PLUGIN = '@pipit/plugin-local';
@@ -29,13 +30,15 @@ const namedPlugins = (text: string): ReadonlyMap<string, string> => {
 
 /** The JSON Schema for the config file, with the schemas of the plugins that it names and that are installed. */
 export const buildSchema = async (session: Session, configFile = locateConfig(session)): Promise<JsonSchema> => {
+  await requireOwn(session, configFile);
   const text = await readFile(configFile, 'utf8').catch(() => '');
+  const loadPlugin = session.world.backend.loadPlugin(announcePlugin(session));
   const plugins: Record<string, AnyPlugin> = {};
   for (const [name, uses] of [[DEFAULT_PLUGIN, DEFAULT_PLUGIN] as const, ...namedPlugins(text)]) {
     try {
-      plugins[name] = await session.world.backend.loadPlugin(uses, dirname(configFile));
+      plugins[name] = await loadPlugin(uses, dirname(configFile));
     } catch (error) {
-      if (!isPluginError(error)) throw error;
+      if (!isPluginError(error) || error.code === 'CLI_STRANGERS_FILE') throw error;
       session.note(`${session.paint.yellow('warning')}: the schema is without ${uses}: ${error.message}`);
     }
   }

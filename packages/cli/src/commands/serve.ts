@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import type { Runtime } from '@pipit/runtime';
 import type { Command } from 'commander';
 import { addExamples, type Launch } from '../command-line.js';
-import { locateConfig, locateDataFolder, readConfig } from '../config-file.js';
+import { locateDataFolder, locateTrustedConfig, readConfig } from '../config-file.js';
 import { EXIT } from '../exit-codes.js';
 import type { Session } from '../session.js';
-import { locateToken, writeToken } from '../token-file.js';
+import { announcePlugin } from '../trust.js';
 
 /** Programs that make what hosts read (aptly, Freight) take their modes from it: 0644 and 0755. */
 const UMASK = 0o022;
@@ -23,11 +23,11 @@ const announce = (session: Session, { url, dataFolder, token, tokenFile }: Start
   session.show({ url, dataFolder, tokenFile, ...(token === undefined ? {} : { token }) }, () => [
     `${paint.green('✓')} pipit serves ${paint.bold(url)}, data in ${dataFolder}`,
     ...(token === undefined
-      ? ['', `  The token that changes state is in ${tokenFile}.`]
+      ? ['', '  Commands of this user here need no token; others: pipit token create.']
       : [
           '',
           `  Token, shown this once: ${paint.bold(token)}`,
-          `  It changes state: promote, rollback, cancel. Commands of this user here read it from ${tokenFile}.`,
+          `  It may do everything, and is kept in ${tokenFile}. Others: pipit token create.`,
         ]),
     '',
     '  pipit doctor       is everything ready?',
@@ -45,17 +45,14 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
 
 const serve = async (session: Session, runtime: Runtime): Promise<void> => {
   const { world, logger } = session;
-  const { config, dataFolder, firstToken } = runtime;
-  const tokenFile = locateToken(dataFolder);
-  // Kept before anything else can fail: it is given only once.
-  if (firstToken !== undefined) {
-    session.hide(firstToken);
-    await writeToken(dataFolder, firstToken);
-  }
+  const { config, dataFolder, firstToken, tokenFile } = runtime;
+  if (firstToken !== undefined) session.hide(firstToken);
+  const { metrics, public: publicViews, ...settings } = config.server;
   const server = await world.backend.openServer({
     runtime,
-    host: config.server.host,
-    port: config.server.port,
+    ...settings,
+    metricsReaders: metrics.allow,
+    publicViews,
     logger,
     version: world.version,
   });
@@ -91,11 +88,12 @@ export const addServeCommand = (program: Command, launch: Launch): void => {
       await readConfig(session);
       const dataFolder = await locateDataFolder(session);
       const runtime = await world.backend.openRuntime({
-        configFile: locateConfig(session),
+        configFile: await locateTrustedConfig(session),
         dataFolder,
         environment: world.environment,
         logLevel,
         writeLog,
+        beforePlugin: announcePlugin({ ...session, options: { ...session.options, quiet: true } }),
       });
       try {
         await serve(session, runtime);

@@ -22,6 +22,9 @@ export const createFakeApi = (given: Partial<Api>): Api => ({
   rollback: refuse,
   cancel: refuse,
   reconcile: refuse,
+  listTokens: refuse,
+  createToken: refuse,
+  revokeToken: refuse,
   follow: async function* follow({ signal }) {
     await new Promise((resolve) => (signal.aborted ? resolve(undefined) : signal.addEventListener('abort', resolve)));
   },

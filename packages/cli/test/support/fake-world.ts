@@ -60,7 +60,8 @@ export const createFakeWorld = (options: FakeWorldOptions = {}): FakeWorld => {
     enterEmptyFolder: async (path) => void entered.push(path),
     randomText: (bytes) => 'ab'.repeat(bytes),
     backend: {
-      loadPlugin: createPluginLoader({ installationFolder: '/nonexistent' }),
+      loadPlugin: (beforePlugin) => createPluginLoader({ installationFolder: '/nonexistent', beforePlugin }),
+      readOwnToken: async () => undefined,
       findServer: async () => (serverApi === undefined ? undefined : { pid: 1, url: 'http://127.0.0.1:1' }),
       openRuntime: unexpected('a runtime'),
       openServer: unexpected('a server'),

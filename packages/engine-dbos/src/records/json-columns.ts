@@ -20,5 +20,6 @@ export const JSON_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   cursors: [],
   audit: ['detail'],
   auditHeads: [],
+  tokens: [],
   settings: ['value'],
 };

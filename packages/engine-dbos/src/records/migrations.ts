@@ -123,6 +123,28 @@ const auditHeads: Migration = {
   },
 };
 
+/** Tokens with names, rights and an end. The one token that an installation had goes on working, with every right. */
+const tokens: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    for (const statement of TOKENS) await sql.raw(statement).execute(db);
+  },
+};
+
+const TOKENS = [
+  `create table pipit.tokens (
+    id pipit.text primary key, name pipit.text not null unique, hash pipit.text not null, preset pipit.text not null, created_at timestamptz not null,
+    created_by pipit.text not null, expires_at timestamptz, last_used_at timestamptz, revoked_at timestamptz, revoked_by pipit.text)`,
+  `insert into pipit.tokens (id, name, hash, preset, created_at, created_by)
+    select 'first', value->>'name', value->>'hash', 'admin', now(), 'pipit' from pipit.settings where name = 'apiToken'`,
+  `delete from pipit.settings where name = 'apiToken'`,
+] as const;
+
 export const migrationProvider: MigrationProvider = {
-  getMigrations: async () => ({ '0001-first': first, '0002-notices': notices, '0003-lanes': lanes, '0004-audit-heads': auditHeads }),
+  getMigrations: async () => ({
+    '0001-first': first,
+    '0002-notices': notices,
+    '0003-lanes': lanes,
+    '0004-audit-heads': auditHeads,
+    '0006-tokens': tokens,
+  }),
 };

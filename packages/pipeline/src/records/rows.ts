@@ -20,6 +20,7 @@ import type {
   RingName,
   RoleName,
 } from '@pipit/core';
+import type { TokenPreset } from '../authorize.js';
 import type { EventId, OperationId, RolloutId, RunId } from './ids.js';
 
 /** Something that the outside reported, durable before it was answered. */
@@ -314,7 +315,26 @@ export interface AuditHeadRow {
   readonly signature: string;
 }
 
-/** Single values of the installation: `quarantine`, the API token's hash. */
+/** A token of the API. The token itself is known to its holder alone. */
+export interface TokenRow {
+  /** Stands in the token too, so that it is found by its key. */
+  readonly id: string;
+  /** Given once, also when the token is revoked: the audit trail names a token by it. */
+  readonly name: string;
+  /** SHA-256 of the whole token, in hexadecimal characters. */
+  readonly hash: string;
+  readonly preset: TokenPreset;
+  readonly createdAt: string;
+  readonly createdBy: string;
+  /** null: never. */
+  readonly expiresAt: string | null;
+  /** To the hour. */
+  readonly lastUsedAt: string | null;
+  readonly revokedAt: string | null;
+  readonly revokedBy: string | null;
+}
+
+/** Single values of the installation: `quarantine`. */
 export interface SettingRow {
   readonly name: string;
   readonly value: Json;

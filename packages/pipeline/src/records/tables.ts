@@ -20,6 +20,7 @@ export interface Tables {
   cursors: Rows.CursorRow;
   audit: Rows.AuditRow;
   auditHeads: Rows.AuditHeadRow;
+  tokens: Rows.TokenRow;
   settings: Rows.SettingRow;
 }
 
@@ -45,6 +46,7 @@ export const TABLE_KEYS = {
   cursors: { primary: ['instance'], unique: [] },
   audit: { primary: ['sequence'], unique: [] },
   auditHeads: { primary: ['sequence'], unique: [] },
+  tokens: { primary: ['id'], unique: [['name']] },
   settings: { primary: ['name'], unique: [] },
 } as const satisfies { [T in TableName]: { primary: readonly (keyof Tables[T])[]; unique: readonly (readonly (keyof Tables[T])[])[] } };
 

@@ -1,7 +1,21 @@
 import type { Api } from '@pipit/runtime';
 import { z } from 'zod';
 import { audit, auditHead, event, release, run } from '../schemas/row-schemas.js';
-import { app, begun, cancelled, finding, host, logView, pageOf, plan, reconciled, rolledBack, runDetail } from '../schemas/view-schemas.js';
+import {
+  app,
+  begun,
+  cancelled,
+  createdToken,
+  finding,
+  host,
+  logView,
+  pageOf,
+  plan,
+  reconciled,
+  rolledBack,
+  runDetail,
+  token,
+} from '../schemas/view-schemas.js';
 import { followChanges } from './follow-changes.js';
 import { createHttpCaller, type HttpCallerOptions } from './http-call.js';
 
@@ -48,6 +62,10 @@ export const createHttpApi = ({
     rollback: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/rollback`, body, rolledBack),
     cancel: ({ runId, ...body }) => post(`/api/runs/${name(runId)}/cancel`, body, cancelled),
     reconcile: (body) => post('/api/reconcile', body, reconciled),
+    listTokens: () => get('/api/tokens', {}, z.array(token)),
+    createToken: ({ expiresInMs, ...body }) =>
+      post('/api/tokens', { ...body, ...(expiresInMs === null ? {} : { expiresInMs }) }, createdToken),
+    revokeToken: ({ name: of }) => post(`/api/tokens/${name(of)}/revoke`, {}, token),
     follow: (followed) =>
       followChanges(followed, {
         open: caller.open,

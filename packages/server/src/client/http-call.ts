@@ -5,7 +5,7 @@ import { errorBody } from '../schemas/view-schemas.js';
 export interface HttpCallerOptions {
   /** Where the server is, for example `http://127.0.0.1:7480`; a path before the API's own is kept. */
   readonly url: string;
-  /** Needed for what changes state. */
+  /** Needed for everything but what the server makes public. */
   readonly token?: string;
   /** Default: Node's. */
   readonly fetch?: typeof fetch;
@@ -61,7 +61,7 @@ export const unreadable = (url: string, what: string, recovery: Recovery): Plugi
 
 /** What the server said, as the runtime would have thrown it. */
 const errorOf = (url: string, status: number, text: string, isChange: boolean): PluginError => {
-  const recovery: Recovery = status === 503 ? 'retry' : status >= 500 && isChange ? 'reconcile' : 'stop';
+  const recovery: Recovery = status === 503 || status === 429 ? 'retry' : status >= 500 && isChange ? 'reconcile' : 'stop';
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

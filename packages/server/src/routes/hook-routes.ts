@@ -97,11 +97,16 @@ export const hookRoutes =
       }
     };
 
+    const config = { access: { by: 'hook' } } as const;
     const schema = {
       tags: ['hook'],
       params: hookParams,
       response: { 200: pinged, 202: accepted, ...errorResponses(400, 401, 403, 404, 413, 415) },
     };
-    app.post('/hooks/:instance', { schema: { ...schema, summary: 'A webhook for a plugin instance; 202 once it is durable' } }, receive);
-    app.get('/hooks/:instance', { schema: { ...schema, summary: 'The same, for senders that can only GET' } }, receive);
+    app.post(
+      '/hooks/:instance',
+      { config, schema: { ...schema, summary: 'A webhook for a plugin instance; 202 once it is durable' } },
+      receive,
+    );
+    app.get('/hooks/:instance', { config, schema: { ...schema, summary: 'The same, for senders that can only GET' } }, receive);
   };

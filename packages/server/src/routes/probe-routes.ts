@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { named } from '../schemas/primitive-schemas.js';
 import type { ServedRuntime } from '../served-runtime.js';
+import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
 
 /** A load balancer asks every few seconds and wants an answer before it asks again. */
@@ -53,6 +54,7 @@ export const probeRoutes =
     app.get(
       '/healthz',
       {
+        config: { access: { by: 'probe' } },
         exposeHeadRoute: true,
         schema: { tags, summary: 'The process is up', response: { 200: z.object({ status: z.literal('ok'), version: z.string() }) } },
       },
@@ -62,6 +64,7 @@ export const probeRoutes =
     app.get(
       '/readyz',
       {
+        config: { access: { by: 'probe' } },
         exposeHeadRoute: true,
         schema: {
           tags,
@@ -81,10 +84,12 @@ export const probeRoutes =
     app.get(
       '/metrics',
       {
+        config: { access: { by: 'metrics' } },
         schema: {
           tags,
+          security: [{ token: [] }],
           summary: 'Counters and gauges, in the text format of Prometheus',
-          response: { 200: { description: 'OK', content: { 'text/plain': { schema: z.string() } } } },
+          response: { 200: { description: 'OK', content: { 'text/plain': { schema: z.string() } } }, ...errorResponses(400, 401) },
         },
       },
       async (_request, reply) =>

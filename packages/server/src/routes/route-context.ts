@@ -1,4 +1,5 @@
 import type { Clock, Logger } from '@pipit/core';
+import type { Authenticator } from '../authenticate.js';
 import type { Drain } from '../drain.js';
 import type { Metrics } from '../metrics.js';
 import type { RefusalLog } from '../refusal-log.js';
@@ -12,6 +13,7 @@ export interface RouteContext {
   readonly version: string;
   readonly drain: Drain;
   readonly refusals: RefusalLog;
+  readonly authenticator: Authenticator;
   readonly metrics: Metrics;
   /** Milliseconds between two comments on a live stream that has nothing to tell. */
   readonly heartbeatMs: number;

@@ -1,4 +1,5 @@
 import type { Digest, Json } from '@pipit/core';
+import type { CreateTokenCommand } from '@pipit/runtime';
 import { z } from 'zod';
 
 /**
@@ -22,3 +23,5 @@ export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/) as z.ZodType<str
 export const json = z.unknown() as z.ZodType<Json>;
 
 export const labels = z.record(z.string(), z.string());
+
+export const tokenPreset: z.ZodType<CreateTokenCommand['preset']> = z.enum(['read', 'deliver', 'admin']);

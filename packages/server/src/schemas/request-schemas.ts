@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tokenPreset } from './primitive-schemas.js';
 import { RUN_STATES } from './row-schemas.js';
 
 /** Longer than any name or id of pipit's. */
@@ -54,6 +55,14 @@ export const runParams = z.object({ id: name });
 export const eventParams = z.object({ id: name });
 export const hookParams = z.object({ instance: name });
 
+export const tokenParams = z.object({ name });
+
+export const noBody = z.strictObject({});
+export const tokenBody = z.strictObject({
+  name,
+  preset: tokenPreset,
+  expiresInMs: z.int().min(1).exactOptional().describe('Milliseconds from now; never, unless given'),
+});
 export const promoteBody = z.strictObject({
   role: name.exactOptional(),
   ring: name.exactOptional().describe('The ring to feed; the first that is behind the one before it, unless given'),

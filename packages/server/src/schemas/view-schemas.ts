@@ -1,7 +1,7 @@
-import type { Api, AppView, Finding, HostView, LogView, Page, PlanView, RunDetail } from '@pipit/runtime';
+import type { Api, AppView, CreatedToken, Finding, HostView, LogView, Page, PlanView, RunDetail, TokenView } from '@pipit/runtime';
 import { z } from 'zod';
 import { errorRecord, healthFindingShape, hostReport } from './domain-schemas.js';
-import { branded, labels, named } from './primitive-schemas.js';
+import { branded, labels, named, tokenPreset } from './primitive-schemas.js';
 import { operation, type RunRow, rollout, run } from './row-schemas.js';
 
 /** Rows of a list, newest first, and what to give as `before` for the following page. */
@@ -135,3 +135,18 @@ export const reconciled: z.ZodType<Reconciled> = named(
 );
 
 export const errorBody = named('Error', z.object({ error: errorRecord }));
+
+const tokenShape = {
+  id: z.string(),
+  name: z.string(),
+  preset: tokenPreset,
+  createdAt: z.string(),
+  createdBy: z.string(),
+  expiresAt: z.string().nullable(),
+  lastUsedAt: z.string().nullable().describe('To the hour'),
+  revokedAt: z.string().nullable(),
+  revokedBy: z.string().nullable(),
+};
+
+export const token: z.ZodType<TokenView> = named('Token', z.object(tokenShape));
+export const createdToken: z.ZodType<CreatedToken> = named('CreatedToken', z.object({ ...tokenShape, token: z.string() }));

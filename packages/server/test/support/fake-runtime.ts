@@ -1,9 +1,26 @@
 import { type HookRequest, PluginError } from '@pipit/core';
 import type { Api, Change, Health, HookAnswer, Page, PageQuery } from '@pipit/runtime';
+import { authorizedApi } from '../../../runtime/src/authorized-api.js';
 import type { Actor, Refusal, RuntimeMetric, ServedRuntime } from '../../src/served-runtime.js';
-import { appView, auditRow, begun, eventRows, hostView, logView, planView, releaseRow, runDetail, runRow, VERSION } from './rows.js';
+import {
+  appView,
+  auditRow,
+  begun,
+  eventRows,
+  hostView,
+  logView,
+  planView,
+  releaseRow,
+  runDetail,
+  runRow,
+  tokenView,
+  VERSION,
+} from './rows.js';
 
 export const TOKEN = 'right-token';
+
+/** Tokens by what they may do. */
+export const TOKENS = { read: 'read-token', deliver: 'deliver-token', admin: TOKEN } as const;
 
 const unknown = (code: string, what: string): never => {
   throw new PluginError({ code, message: `There is no ${what}`, hint: 'See `pipit runs`.', recovery: 'stop' });
@@ -67,8 +84,16 @@ export class FakeRuntime implements ServedRuntime {
   async health(): Promise<Health> {
     return this.healthNow;
   }
-  async checkToken(token: string): Promise<{ readonly name: string } | undefined> {
-    return token === TOKEN ? { name: 'main' } : undefined;
+  /** Tokens that were valid once, and why they are not any more. */
+  readonly ended = new Map<string, 'expired' | 'revoked'>();
+  checks = 0;
+  async checkToken(token: string): ReturnType<ServedRuntime['checkToken']> {
+    this.checks += 1;
+    const why = this.ended.get(token);
+    if (why !== undefined) return { valid: false, why, name: 'main' };
+    const [preset] = Object.entries(TOKENS).find(([, each]) => each === token) ?? [];
+    if (preset === undefined) return { valid: false, why: 'unknown' };
+    return { valid: true, actor: preset === 'admin' ? 'token:main' : `token:${preset}`, preset: preset as keyof typeof TOKENS }; // a key of it
   }
   async recordRefusal(refusal: Refusal): Promise<void> {
     this.refusals.push(refusal);
@@ -91,7 +116,15 @@ export class FakeRuntime implements ServedRuntime {
     for (const wake of this.wake.splice(0)) wake();
   }
 
+  /** Everything that was asked, in whose name. */
+  readonly asked: Actor[] = [];
+
   api(actor: Actor): Api {
+    this.asked.push(actor);
+    return authorizedApi(this.wholeApi(actor), actor);
+  }
+
+  private wholeApi(actor: Actor): Api {
     const ask = <T>(answer: () => T): Promise<T> => {
       if (this.broken !== undefined) return Promise.reject(this.broken);
       return Promise.resolve().then(answer);
@@ -147,6 +180,12 @@ export class FakeRuntime implements ServedRuntime {
           return { runId: run.id, did: ['ends the run now'] };
         }),
       reconcile: (given) => command('reconcile', {}, () => ({ rings: [{ ring: `web:app:canary (${given.reason})`, sequence: 7 }] })),
+      listTokens: () => ask(() => [tokenView]),
+      createToken: ({ name, preset }) => command('createToken', {}, () => ({ ...tokenView, name, preset, token: 'pipit_new' })),
+      revokeToken: ({ name }) =>
+        command('revokeToken', {}, () =>
+          name === 'ci' ? { ...tokenView, revokedBy: actor.name } : unknown('TOKEN_UNKNOWN', `token ${name}`),
+        ),
       follow: (options) => this.follow(options),
     };
   }

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { TOKEN } from './fake-runtime.js';
 
 export interface RawAnswer {
   readonly status: number;
@@ -10,16 +11,22 @@ export interface RawAnswer {
 export interface RawRequest {
   readonly method: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The admin's unless given, or unless the headers have an Authorization; null: none. */
+  readonly token?: string | null;
   /** A list is sent in chunks, without a content length. */
   readonly body?: string | Uint8Array | readonly Uint8Array[];
 }
 
 /** One request with node:http: takes answers that come before the body was sent, and any method or header. */
-export const rawRequest = (url: string, { method, headers = {}, body }: RawRequest): Promise<RawAnswer> =>
+export const rawRequest = (url: string, { method, headers = {}, body, token = TOKEN }: RawRequest): Promise<RawAnswer> =>
   new Promise((resolve, reject) => {
     const isChunked = Array.isArray(body);
     const length = body === undefined || isChunked ? {} : { 'content-length': String(Buffer.byteLength(body as string | Uint8Array)) };
-    const sent = request(url, { method, agent: false, headers: { ...length, ...headers } });
+    const sent = request(url, {
+      method,
+      agent: false,
+      headers: { ...length, ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers },
+    });
     let answered = false;
     sent.on('response', (response) => {
       answered = true;

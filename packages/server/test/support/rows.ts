@@ -1,5 +1,5 @@
 import type { AppName, Digest, PackageName, PackageVersion, RefName, RingName, RoleName } from '@pipit/core';
-import type { AppView, HostView, LogView, PlanView, RunDetail } from '@pipit/runtime';
+import type { AppView, HostView, LogView, PlanView, RunDetail, TokenView } from '@pipit/runtime';
 import type { AuditRow, EventRow, ReleaseRow, RunRow } from '../../src/schemas/row-schemas.js';
 
 /** Rows with every optional field somewhere present, so that what a schema forgets is missed by the contract test. */
@@ -278,3 +278,15 @@ export const planView: PlanView = {
 
 export const begun = { runId: 'web-2' as RunRow['id'], ring: 'production' as RingName, version: VERSION };
 export { VERSION };
+
+export const tokenView: TokenView = {
+  id: 'abcdefghijkl',
+  name: 'ci',
+  preset: 'deliver',
+  createdAt: '2026-01-01T00:00:00.000Z',
+  createdBy: 'local:root',
+  expiresAt: '2026-04-01T00:00:00.000Z',
+  lastUsedAt: null,
+  revokedAt: null,
+  revokedBy: null,
+};
