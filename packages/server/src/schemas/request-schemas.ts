@@ -11,14 +11,14 @@ const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** What no name of pipit's has, and no program's argument and no database takes: control characters, halves of a character. */
 const UNNAMABLE = /[\p{Cc}\p{Surrogate}]/u;
-/** A sentence may have lines. */
-const UNSAYABLE = /(?![\t\n\r])[\p{Cc}\p{Surrogate}]/u;
-const without = (pattern: RegExp, text: z.ZodString): z.ZodString =>
-  text.refine((value) => !pattern.test(value), 'Must not have control characters or halves of characters');
-
-const nameOf = (maxLength: number) => without(UNNAMABLE, z.string().min(1).max(maxLength));
+const nameOf = (maxLength: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxLength)
+    .refine((value) => !UNNAMABLE.test(value), 'Must not have control characters or halves of characters');
 const name = nameOf(MAX_NAME_LENGTH);
-const reason = without(UNSAYABLE, z.string().max(MAX_REASON_LENGTH));
+const reason = z.string().max(MAX_REASON_LENGTH);
 
 const page = {
   limit: z.coerce.number().int().min(1).max(200).exactOptional().describe('Rows of a page; 50 unless given'),
