@@ -3,7 +3,7 @@ import { PluginError } from '@pipit/core';
 import type { Api } from '@pipit/runtime';
 import { locateDataFolder, locateTrustedConfig } from './config-file.js';
 import type { Session } from './session.js';
-import { findToken } from './token-file.js';
+import { findToken, givenToken } from './token-file.js';
 import { announcePlugin, requireOwn } from './trust.js';
 
 /** A pipit that can be asked: a running server, or one inside this process. */
@@ -63,8 +63,8 @@ export const connect = async (session: Session, { mayMakeData = false }: Connect
   if (server !== undefined) return connectToServer(session, server);
   const dataFolder = await locateDataFolder(session);
   const owner = await world.backend.findServer(dataFolder);
-  // The address comes out of this folder, and a token goes there.
-  if (owner?.url !== undefined) await requireOwn(session, dataFolder);
+  // The address comes out of this folder, and a token that is not out of it goes there.
+  if (owner?.url !== undefined && givenToken(session) !== undefined) await requireOwn(session, dataFolder);
   if (owner?.url !== undefined) return connectToServer(session, owner.url, dataFolder);
   if (!mayMakeData && !(await exists(dataFolder)))
     throw new PluginError({

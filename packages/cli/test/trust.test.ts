@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { runCli } from '../src/run-cli.js';
+import { createFakeApi } from './support/fake-api.js';
 import { createFakeWorld } from './support/fake-world.js';
 
 const PLUGIN = `
@@ -73,5 +74,30 @@ describe.skipIf(process.getuid?.() !== 0)("somebody else's code (tested as root)
     expect(await prepare(['check', '--trust'], change)).toMatchObject({ hasRun: true });
     Reflect.deleteProperty(process.env, 'PIPIT_TEST_PLUGIN_RAN');
     expect(await prepare(['check'], change, { SUDO_UID: String(STRANGER) })).toMatchObject({ hasRun: true });
+  });
+
+  it('gets no token of the caller by the address in a data folder of his, and root may use his own', async () => {
+    const shown: (string | undefined)[] = [];
+    const ask = async (environment: Readonly<Record<string, string>>) => {
+      const folder = await mkdtemp(join(tmpdir(), 'pipit-trust-'));
+      onTestFinished(() => rm(folder, { recursive: true, force: true }));
+      await chown(folder, STRANGER, STRANGER);
+      const fake = createFakeWorld({
+        folder,
+        environment: { PIPIT_DATA: folder, ...environment },
+        backend: {
+          findServer: async () => ({ pid: 1, url: 'http://127.0.0.1:1' }),
+          readOwnToken: async () => 'his',
+          openHttpApi: async ({ token }) => {
+            shown.push(token);
+            return createFakeApi({ listApps: async () => [] });
+          },
+        },
+      });
+      return { code: await runCli(['apps'], fake.world), err: fake.err() };
+    };
+    expect(await ask({ PIPIT_TOKEN: 'mine' })).toMatchObject({ code: 2, err: expect.stringContaining('CLI_STRANGERS_FILE') });
+    expect(await ask({})).toMatchObject({ code: 0 });
+    expect(shown).toEqual(['his']);
   });
 });
