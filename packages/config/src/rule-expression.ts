@@ -1,5 +1,7 @@
 import { type TypeError as CelTypeError, Environment, type ParseError } from '@marcbachmann/cel-js';
 import { didYouMean } from './closest-name.js';
+import { createWatchedWorker } from './watched-worker.js';
+import { EVALUATE_RULE_WORKER } from './worker-modules.js';
 
 /** A push, as `when:` sees it. What a push does not have is an empty text. */
 export interface RuleEvent {
@@ -72,8 +74,27 @@ export const checkExpression = (expression: string): ExpressionProblem | undefin
   return { message: `The expression gives ${result.type ?? 'something else'}`, expected: 'true or false (bool)', offset: 0 };
 };
 
-/** An expression that {@link checkExpression} passed, as a function. It may throw, for example on a regular expression that is none. */
-export const parseExpression = (expression: string): ((event: RuleEvent) => boolean) => {
+/** A regular expression's time may double with each character of what it is matched against, which anybody who may push can choose. */
+const REGULAR_EXPRESSION = /\bmatches\b/;
+const EVALUATION_DEADLINE_MS = 2_000;
+
+const watched = createWatchedWorker({ module: EVALUATE_RULE_WORKER, deadlineMs: EVALUATION_DEADLINE_MS });
+
+/**
+ * An expression that {@link checkExpression} passed, as a function. It may throw, for example on a regular expression that is none, or one that
+ * takes too long for this event.
+ */
+export const parseExpression = (expression: string): ((event: RuleEvent) => Promise<boolean>) => {
   const evaluate = environment.parse(expression);
-  return (event) => evaluate({ event }) === true;
+  if (!REGULAR_EXPRESSION.test(expression)) return async (event) => evaluate({ event }) === true;
+  return async (event) => {
+    const task = { owner: event.repository, signal: new AbortController().signal };
+    const result = await watched.run<{ readonly matches: boolean } | { readonly failure: string }>(
+      { expression, fields: EVENT_FIELDS, event },
+      task,
+    );
+    if ('broke' in result) throw new Error(`it takes more than ${EVALUATION_DEADLINE_MS} ms for this event`);
+    if ('failure' in result.output) throw new Error(result.output.failure);
+    return result.output.matches;
+  };
 };

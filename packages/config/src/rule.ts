@@ -81,9 +81,13 @@ const judgeRef = (rules: readonly RefRule[], event: Pick<RuleEvent, 'ref' | 'bra
 /** Whether a trigger's `branches` and `tags` let a ref in; what `when` and `paths` say is a matter of each event. */
 export const takesRef = (trigger: TriggerRule, ref: string): boolean => judgeRef(refRules(trigger), namesOf(ref)).matches;
 
-const judgeExpression = (expression: string, evaluate: (event: RuleEvent) => boolean, event: RuleEvent): RuleResult => {
+const judgeExpression = async (
+  expression: string,
+  evaluate: (event: RuleEvent) => Promise<boolean>,
+  event: RuleEvent,
+): Promise<RuleResult> => {
   try {
-    const matches = evaluate(event);
+    const matches = await evaluate(event);
     return { matches, reason: `when: ${shown([expression])} is ${matches}` };
   } catch (error) {
     const detail = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
@@ -115,7 +119,7 @@ export const compileRule = (trigger: TriggerRule): Rule => {
     if (event.deleted) return { matches: false, reason: `${event.ref} was deleted` };
     const ref = judgeRef(refs, event);
     if (!ref.matches) return ref;
-    const expression = when === undefined || evaluate === undefined ? undefined : judgeExpression(when, evaluate, event);
+    const expression = when === undefined || evaluate === undefined ? undefined : await judgeExpression(when, evaluate, event);
     if (expression?.matches === false) return expression;
     const reason = [...(refs.length === 0 && expression ? [] : [ref.reason]), ...(expression ? [expression.reason] : [])].join('; ');
     if (paths === undefined || matchesPath === undefined) return { matches: true, reason };

@@ -1,5 +1,8 @@
 import { type ChangeEvent, isPluginError, parseCommitSha, parseRefName } from '@pipit/core';
+import fc from 'fast-check';
+import picomatch from 'picomatch';
 import { describe, expect, it } from 'vitest';
+import { compileGlob } from '../src/compile-glob.js';
 import { compileRule, matchPipeline, ruleEventOf, type TriggerRule, takesRef } from '../src/index.js';
 import { load, minimal } from './sample-plugins.js';
 
@@ -133,4 +136,55 @@ describe('matchPipeline', () => {
     expect(matchPipeline(result.config, 'umbrella/web')?.name).toBe('rest');
     expect(matchPipeline(result.config, 'umbrella/web', 'local')).toBeUndefined();
   });
+});
+
+describe('names that anybody who may push can choose', () => {
+  const branch = (name: string): ChangeEvent => push(`refs/heads/${name}`);
+
+  it.each([
+    ['*a*a*a*a*a*b', 'a'.repeat(1_000)],
+    ['release/*-*-*-*-*.*', `release/${'-'.repeat(900)}`],
+    ['{a,aa}{a,aa}{a,aa}*b', 'a'.repeat(1_000)],
+    ['**/a/**/a/**/a/**/b', 'a/'.repeat(500)],
+    ['+(a|aa)b', 'a'.repeat(1_000)],
+  ])('are matched with %s in time', async (pattern, name) => {
+    expect((await judge({ branches: [pattern] }, branch(`${name}x`))).matches).toBe(false);
+  });
+
+  it('cost no more than a deadline where a regular expression is matched with them', async () => {
+    const rule = { when: String.raw`event.branch.matches('^(\\w+-?)+$')` };
+    expect(await judge(rule, branch('feature-login'))).toMatchObject({ matches: true });
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 10);
+    const judged = await judge(rule, branch(`${'a'.repeat(60)}!`));
+    clearInterval(timer);
+    expect(judged).toMatchObject({ matches: false, reason: expect.stringContaining('could not be evaluated') });
+    expect(turns).toBeGreaterThan(10);
+  });
+
+  it('match as the library does that is meant for globs', () => {
+    const pieces = ['a', 'b', '*', '**', '/', '?', '{a,b}', '[ab]', '[^a]', '.', '-', '*/', '/**', '**/', '{a,b/c}', String.raw`\*`];
+    const words = fc.array(fc.constantFrom('a', 'b', '/', 'c', '.', '-', 'ab', 'a/b', '*'), { minLength: 1, maxLength: 6 });
+    const isPlain = (text: string): boolean => !/\/\/|^\/|\/$|(?:^|\/)\.{1,2}(?:\/|$)/.test(text);
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 5 }), words, (patternPieces, textPieces) => {
+        const [pattern, text] = [patternPieces.join(''), textPieces.join('')];
+        fc.pre(isPlain(text) && !/\/\/|^\/|\/$|\*{3}|\*\*\./.test(pattern));
+        const expected = picomatch(pattern, { dot: true, nonegate: true })(text);
+        // The library lets `a/**` match `a`, and `*/**` not.
+        if (expected || !pattern.endsWith('/**')) expect(compileGlob(pattern)(text), `${pattern} ${text}`).toBe(expected);
+      }),
+      { numRuns: 3_000, seed: 7 },
+    );
+  });
+});
+
+it('starts a pipeline for more paths than are read, rather than losing a push', async () => {
+  const rule = compileRule({ paths: ['docs/**'] });
+  const changedPaths = (isCut: boolean) => async () => ({ paths: ['src/a'], isCut });
+  const event = ruleEventOf(push('refs/heads/main'));
+  expect((await rule({ event, changedPaths: changedPaths(true) })).matches).toBe(true);
+  expect((await rule({ event, changedPaths: changedPaths(false) })).matches).toBe(false);
 });
