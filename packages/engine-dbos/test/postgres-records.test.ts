@@ -313,6 +313,23 @@ describe('migrateRecords', () => {
     await expect(migrateRecords(db)).rejects.toMatchObject({ code: 'DATABASE_NEWER', recovery: 'stop' });
   });
 
+  it('makes the one token of an installation from before one of many, with every right', async () => {
+    const url = await databases.fresh();
+    const db = createKysely<unknown>(createPool({ url }, { max: 1, onError: () => undefined }));
+    onTestFinished(() => db.destroy());
+    const migrations = await migrationProvider.getMigrations();
+    const older = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < '0006'));
+    await migrateRecords(db, { getMigrations: async () => older });
+    const hash = 'ab'.repeat(32);
+    await sql`insert into pipit.settings (name, value) values ('apiToken', ${JSON.stringify({ hash, name: 'admin' })}::jsonb)`.execute(db);
+    await migrateRecords(db);
+    const { records } = await open(url);
+    expect(await records.list('tokens')).toMatchObject([
+      { id: 'first', name: 'admin', hash, preset: 'admin', expiresAt: null, revokedAt: null },
+    ]);
+    expect(await records.list('settings')).toEqual([]);
+  });
+
   it('changes nothing when a migration fails', async () => {
     const { db } = await open();
     const migrations = await migrationProvider.getMigrations();
