@@ -17,22 +17,29 @@ export const limitConnections = (
 ): void => {
   const exempt = createAddressList(trustedProxies);
   const counts = new Map<string, number>();
+  const flooding = new Set<string>();
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
     const { remoteAddress = 'gone' } = socket;
     if (isLoopback(remoteAddress.replace(/^::ffff:/i, '')) || exempt.has(remoteAddress)) return;
     const network = networkOf(remoteAddress);
-    const count = (counts.get(network) ?? 0) + 1;
-    counts.set(network, count);
+    const count = counts.get(network) ?? 0;
+    if (count >= MAX_CONNECTIONS_OF_NETWORK) {
+      socket.destroy();
+      // Once for each flood: a line for each connection would be another one.
+      if (flooding.has(network)) return;
+      flooding.add(network);
+      logger.warn({ network, limit: MAX_CONNECTIONS_OF_NETWORK }, 'Connections are refused: there are too many of this network');
+      return;
+    }
+    counts.set(network, count + 1);
     socket.once('close', () => {
       const left = (counts.get(network) ?? 1) - 1;
       if (left > 0) counts.set(network, left);
-      else counts.delete(network);
+      else {
+        counts.delete(network);
+        flooding.delete(network);
+      }
     });
-    if (count <= MAX_CONNECTIONS_OF_NETWORK) return;
-    // Once for each flood: a line for each connection would be another one.
-    if (count === MAX_CONNECTIONS_OF_NETWORK + 1)
-      logger.warn({ network, limit: MAX_CONNECTIONS_OF_NETWORK }, 'Connections are refused: there are too many of this network');
-    socket.destroy();
   });
 };
