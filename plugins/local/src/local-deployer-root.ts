@@ -14,6 +14,9 @@ import {
 /** A file of a host is small; what is larger was not written by the host script. */
 const MAX_HOST_FILE_BYTES = 256 * 1024;
 
+/** dpkg's database of a machine with thousands of packages has a tenth of this. */
+const MAX_STATUS_BYTES = 64 * 1024 * 1024;
+
 /** Host ids become folder names. */
 const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
@@ -99,7 +102,18 @@ interface PackageState {
   readonly version: string;
 }
 
+/** A post-install script may have put anything in its place: dpkg would wait for a pipe, and read a file of holes into memory. */
+const isStatusReadable = async (root: string): Promise<boolean> => {
+  const file = await openConfinedFile({ root, path: 'var/lib/dpkg/status' }).catch(() => undefined);
+  try {
+    return file !== undefined && (await file.stat()).size <= MAX_STATUS_BYTES;
+  } finally {
+    await file?.close();
+  }
+};
+
 const queryPackage = async (root: string, name: PackageName, signal: AbortSignal): Promise<PackageState | undefined> => {
+  if (!(await isStatusReadable(root))) return undefined;
   const format = ['$', '{db:Status-Status} $', '{Version}'].join('');
   const argv = ['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '--show', `--showformat=${format}`, '--', name];
   const result: RunResult = await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal, timeoutMs: 20_000 });
