@@ -21,7 +21,13 @@ const USAGE_CODES: ReadonlySet<string> = new Set<CliCode | 'CONFIG_INVALID' | 'I
   'INVALID_TEXT',
 ]);
 
-export const exitCodeOfError = (code: string): ExitCode => (USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);
+/** The server's: what supervises it is to start it again. */
+const DATABASE_AWAY = 'DATABASE_AWAY_TOO_LONG';
+
+export const exitCodeOfError = (code: string): ExitCode => {
+  if (code === DATABASE_AWAY) return EXIT.databaseAway;
+  return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed;
+};
 
 export const usageError = (message: string, hint?: string): PluginError =>
   new PluginError({ code: 'CLI_USAGE', message, recovery: 'stop', ...(hint === undefined ? {} : { hint }) });

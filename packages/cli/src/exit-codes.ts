@@ -5,6 +5,7 @@ export const EXIT = {
   usage: 2,
   rolledBack: 3,
   waiting: 4,
+  databaseAway: 5,
   interrupted: 130,
   /** What a shell makes of an end by SIGKILL. */
   killed: 137,

@@ -17,3 +17,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const alive = setInterval(() => undefined, MAX_TIMER_MS);
 process.exitCode = await runCli(process.argv.slice(2), createNodeWorld()).finally(() => clearInterval(alive));
+// What is left is what could not be closed, such as a connection to a database that hangs.
+const LEFT_OVER_MS = 3_000;
+setTimeout(() => process.exit(), LEFT_OVER_MS).unref();

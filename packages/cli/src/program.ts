@@ -29,6 +29,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
   [EXIT.usage, 'the command line or the config is wrong; nothing was done'],
   [EXIT.rolledBack, 'the run that was waited for was rolled back'],
   [EXIT.waiting, 'the run that was waited for waits for a promotion'],
+  [EXIT.databaseAway, 'the database was away for longer than `database.giveUpAfter`; start pipit again'],
   [EXIT.interrupted, 'interrupted; a second signal ended it at once'],
   [EXIT.killed, 'the second signal found the event loop blocked, so pipit killed itself (SIGKILL)'],
 ];

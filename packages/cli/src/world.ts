@@ -21,6 +21,10 @@ export interface RuntimeToOpen {
   readonly writeLog: (line: string) => void;
   /** Awaited before a plugin's code runs. */
   readonly beforePlugin?: BeforePlugin;
+  /** Ends the opening. */
+  readonly signal?: AbortSignal;
+  /** Whether it waits for a database that is away; otherwise it fails at once. */
+  readonly waitForDatabase?: boolean;
 }
 
 export interface ServerToOpen {

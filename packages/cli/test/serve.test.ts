@@ -9,18 +9,27 @@ import { runCli } from '../src/run-cli.js';
 import { createFakeWorld } from './support/fake-world.js';
 
 /** A serve whose parts tell what happens to them. */
-const prepare = async (options: { readonly firstToken?: string; readonly listenError?: Error; readonly isStuck?: boolean } = {}) => {
+const prepare = async (
+  options: { readonly firstToken?: string; readonly listenError?: Error; readonly isStuck?: boolean; readonly isStarting?: boolean } = {},
+) => {
   const folder = await mkdtemp(join(tmpdir(), 'pipit-serve-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   await writeFile(join(folder, 'pipit.config.yaml'), 'dataFolder: .\n');
   const happened: string[] = [];
   let unstick = (): void => undefined;
-  const runtime: Pick<Runtime, 'dataFolder' | 'firstToken' | 'tokenFile' | 'start' | 'stop'> & { readonly config: object } = {
+  let fail = (_error: PluginError): void => undefined;
+  const runtime: Pick<Runtime, 'dataFolder' | 'failed' | 'firstToken' | 'tokenFile' | 'start' | 'stop'> & { readonly config: object } = {
     dataFolder: folder,
     firstToken: options.firstToken,
     tokenFile: join(folder, 'token'),
     config: { server: { host: '127.0.0.1', port: 0, metrics: { allow: [] }, public: [] } },
-    start: async () => void happened.push('start'),
+    failed: new Promise((resolve) => {
+      fail = resolve;
+    }),
+    start: async () => {
+      happened.push('start');
+      if (options.isStarting) await new Promise(() => undefined);
+    },
     stop: async () => {
       happened.push('stop');
       if (options.isStuck)
@@ -44,7 +53,7 @@ const prepare = async (options: { readonly firstToken?: string; readonly listenE
       }),
     },
   });
-  return { folder, happened, fake, unstick: () => unstick() };
+  return { folder, happened, fake, unstick: () => unstick(), fail: (error: PluginError) => fail(error) };
 };
 
 const until = async (isTrue: () => boolean): Promise<void> => {
@@ -102,6 +111,47 @@ describe('serve', () => {
     expect(fake.exits).toEqual([130]);
     unstick();
     await serving;
+  });
+
+  it.each([{ isStarting: false }, { isStarting: true }])('stops and exits with 5 when the database is given up: %j', async (options) => {
+    const { fake, happened, fail } = await prepare(options);
+    const serving = runCli(['serve'], fake.world);
+    await until(() => happened.includes('start'));
+    fail(new PluginError({ code: 'DATABASE_AWAY_TOO_LONG', message: 'It was away', recovery: 'stop' }));
+    expect(await serving).toBe(5);
+    expect(happened).toEqual(['listen', 'start', 'close', 'stop']);
+    expect(fake.err()).toContain('DATABASE_AWAY_TOO_LONG');
+  });
+
+  it('stops on a signal while its start waits for the database', async () => {
+    const { fake, happened } = await prepare({ isStarting: true });
+    const serving = runCli(['serve'], fake.world);
+    await until(() => happened.includes('start'));
+    fake.signal('SIGTERM');
+    expect(await serving).toBe(0);
+    expect(happened).toEqual(['listen', 'start', 'close', 'stop']);
+  });
+
+  it('exits with 0 on a signal while it waits for the database before it listens', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pipit-serve-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    await writeFile(join(folder, 'pipit.config.yaml'), 'dataFolder: .\n');
+    let isWaiting = false;
+    const fake = createFakeWorld({
+      folder,
+      environment: {},
+      backend: {
+        openRuntime: ({ signal, waitForDatabase }) =>
+          new Promise((_, reject) => {
+            isWaiting = waitForDatabase === true;
+            signal?.addEventListener('abort', () => reject(signal.reason));
+          }),
+      },
+    });
+    const serving = runCli(['serve'], fake.world);
+    await until(() => isWaiting);
+    fake.signal('SIGTERM');
+    expect(await serving).toBe(0);
   });
 
   it('shows the first token once, and not in the log', async () => {

@@ -102,8 +102,11 @@ export interface ConfigParts {
   readonly locate: (path: ConfigPath) => Location;
 }
 
-const buildDatabase = ({ url, ownerUrl }: NonNullable<CoreConfig['database']>): NonNullable<Config['database']> =>
-  ownerUrl === undefined ? { url } : { url, ownerUrl };
+const buildDatabase = ({ url, ownerUrl, giveUpAfter }: CoreConfig['database']): Config['database'] => ({
+  ...(url === undefined ? {} : { url }),
+  ...(ownerUrl === undefined ? {} : { ownerUrl }),
+  giveUpAfterMs: giveUpAfter,
+});
 
 /** Puts a frozen {@link Config} together from parts that are all valid. */
 export const buildConfig = ({ file, core, instances, slots, source, locate }: ConfigParts): Config => {
@@ -114,7 +117,7 @@ export const buildConfig = ({ file, core, instances, slots, source, locate }: Co
     ...(core.dataFolder === undefined ? {} : { dataFolder: resolve(dirname(file), core.dataFolder) }),
     server: { ...server, ...(publicUrl === undefined ? {} : { publicUrl }) },
     maxFileBytes: core.maxFileSize,
-    ...(core.database === undefined ? {} : { database: buildDatabase(core.database) }),
+    database: buildDatabase(core.database),
     audit: {
       every: core.audit.every,
       ...(core.audit.key === undefined ? {} : { key: core.audit.key }),

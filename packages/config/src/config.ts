@@ -103,10 +103,15 @@ export interface Config {
   /** Absolute. */
   readonly dataFolder?: string;
   readonly server: ServerConfig;
-  /** Absent: the embedded one. */
   /** The most that a package may have, and all outputs of a build together. */
   readonly maxFileBytes: number;
-  readonly database?: { readonly url: Secret; readonly ownerUrl?: Secret };
+  readonly database: {
+    /** Absent: the embedded one. */
+    readonly url?: Secret;
+    readonly ownerUrl?: Secret;
+    /** How long a server waits for a database that is away. Default 15 minutes. */
+    readonly giveUpAfterMs: number;
+  };
   readonly audit: { readonly key?: Secret; readonly previousKey?: Secret; readonly every: number };
   readonly trustRepositories: boolean;
   /** By instance name; also those that a slot names without declaring them. */

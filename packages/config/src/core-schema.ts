@@ -151,14 +151,23 @@ export const coreConfigSchema = z.strictObject({
     .prefault({}),
   database: z
     .strictObject({
-      url: text().transform(createSecret).describe('A PostgreSQL address; always a reference.'),
+      url: text()
+        .transform(createSecret)
+        .optional()
+        .describe('The address of an external PostgreSQL; always a reference. Default: an embedded one in the data folder.'),
       ownerUrl: text()
         .transform(createSecret)
         .optional()
         .describe("The same database as another role, which makes pipit's tables and owns them; always a reference. Default: that of url."),
+      giveUpAfter: duration()
+        .prefault('15m')
+        .describe('How long `pipit serve` waits for a database that is away before it ends with exit code 5. Default: 15m.'),
     })
-    .optional()
-    .describe('An external PostgreSQL. Default: an embedded one in the data folder.'),
+    .refine(({ url, ownerUrl }) => url !== undefined || ownerUrl === undefined, {
+      path: ['ownerUrl'],
+      message: 'It needs the url of the same database beside it',
+    })
+    .prefault({}),
   maxFileSize: byteSize()
     .prefault('2GiB')
     .describe('The most that a package may have, and all outputs of a build together. Default: 2GiB.'),

@@ -183,7 +183,7 @@ export const loadConfig = async (options: LoadConfigOptions): Promise<LoadConfig
   await resolveReferences({ tree, file, environment: options.environment, readFile: options.readFile, report, onResolved });
 
   const core = checkCore(loading);
-  if (core?.database !== undefined) checkSecrets(core.database, ['database'], loading);
+  if (core !== undefined) checkSecrets(core.database, ['database'], loading);
   if (core !== undefined) checkSecrets(core.audit, ['audit'], loading);
   checkPipelines(loading);
   checkShadowedPipelines(tree.resolved.root, warnings);

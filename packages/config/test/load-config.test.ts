@@ -17,6 +17,7 @@ describe('defaults', () => {
       version: 1,
       file: '/etc/pipit/pipit.yaml',
       server: { host: '127.0.0.1', port: 7420, hosts: [], trustedProxies: [], metrics: { allow: [] }, public: [] },
+      database: { giveUpAfterMs: 900_000 },
       maxFileBytes: 2 * 1024 ** 3,
       audit: { every: 60_000 },
       trustRepositories: false,

@@ -2,10 +2,13 @@ export { DATA_FOLDER_MARKER, type DataFolder, prepareDataFolder } from './data-f
 export { type DataFolderLock, type DataFolderOwner, lockDataFolder, readDataFolderOwner } from './data-folder/data-folder-lock.js';
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 export type { ServerUser } from './embedded/server-user.js';
+export type { DatabaseTrouble } from './embedded/supervise-postgres.js';
 export { createDbosEngine, type DbosEngineOptions } from './engine/dbos-engine.js';
 export { createFileStore, type FolderFileStore, type Sweep, type TentativeFiles } from './files/file-store.js';
+export { isDatabaseAway } from './records/database-errors.js';
 export { migrateRecords } from './records/migrate.js';
 export { createKysely, createPool } from './records/open-database.js';
+export { pingDatabase } from './records/ping-database.js';
 export { createPostgresRecords, type PostgresRecordsOptions } from './records/postgres-records.js';
 export { createPostgresStepLogs } from './records/postgres-step-logs.js';
 export { prepareRecords } from './records/prepare-records.js';

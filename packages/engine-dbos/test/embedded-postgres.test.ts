@@ -1,5 +1,5 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
-import { chmod, chown, cp, lstat, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -134,14 +134,36 @@ describe('startEmbeddedPostgres', () => {
     }
   });
 
-  it('gives up a database that cannot be kept running, and says why', async () => {
+  it('tries for as long as a killed database does not start, reports each failure with its cause, and starts it', async () => {
     const dataFolder = await freshData();
-    const database = await start(dataFolder);
-    const given = new Promise((settle) => database.onExit(settle));
-    // Nothing can start from a cluster without its version file.
+    const log: unknown[] = [];
+    const keep = (fields: object, message: string) => void log.push({ ...fields, message });
+    const database = await startEmbeddedPostgres({ dataFolder, logger: { ...logger, error: keep }, random: () => 0 });
+    onTestFinished(() => database.stop());
+    const troubles: string[] = [];
+    database.onTrouble(({ reason }) => troubles.push(reason));
+    const restarted = new Promise((settle) => database.onRestart(settle));
+    const version = join(dataFolder, 'postgres', 'data', 'PG_VERSION');
+    await rename(version, `${version}.away`);
+    process.kill(database.pid, 'SIGKILL');
+    await waitUntil('three failures', () => troubles.length > 3, 30_000);
+    expect(troubles[0]).toContain('ended by itself');
+    expect(troubles[2]).toContain('PG_VERSION');
+    expect(log).toContainEqual(expect.objectContaining({ reason: troubles[2], attempt: 3, nextTryInMs: expect.any(Number) }));
+    await rename(`${version}.away`, version);
+    await restarted;
+    expect(await query(database, 'select 1 as one')).toEqual([{ one: 1 }]);
+  }, 60_000);
+
+  it('ends while its database cannot be started', async () => {
+    const dataFolder = await freshData();
+    const database = await startEmbeddedPostgres({ dataFolder, logger });
+    const troubles: string[] = [];
+    database.onTrouble(({ reason }) => troubles.push(reason));
     await rm(join(dataFolder, 'postgres', 'data', 'PG_VERSION'));
     process.kill(database.pid, 'SIGKILL');
-    await expect(given).resolves.toMatchObject({ code: 'DATABASE_KEEPS_EXITING' });
+    await waitUntil('a failure', () => troubles.length > 1, 30_000);
+    await database.stop();
   }, 60_000);
 
   it('cuts connections that stay open when it stops', async () => {

@@ -36,6 +36,7 @@ export { pushKeyOf } from './intake/push-key.js';
 export { createMemoryEngine, createMemoryJournal, type MemoryJournal } from './memory/memory-engine.js';
 export { createMemoryRecords, type MemoryRecords } from './memory/memory-records.js';
 export { createMemoryStepLogs } from './memory/memory-step-logs.js';
+export { backoffMs } from './operations/backoff.js';
 export { definitionFor, expandOptions } from './operations/expand-options.js';
 export { createOperationCodes, OPERATION_VERSIONS } from './operations/operation-codes.js';
 export type { OperationPorts } from './operations/operation-ports.js';

@@ -1,8 +1,9 @@
 import { chmod } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforePlugin, type Config, checkCommonFormat } from '@pipit/config';
-import { type Logger, parseCommitSha, requireStorable } from '@pipit/core';
+import { type Logger, type PluginError, parseCommitSha, requireStorable } from '@pipit/core';
 import { appendAudit, type PipelineObserver } from '@pipit/pipeline';
 import { createRedactor, createSandbox } from '@pipit/plugin-kit';
 import { loadAuditKeys } from './audit/audit-key.js';
@@ -28,10 +29,13 @@ import { openStorage } from './storage.js';
 import { startFileSweep } from './sweep-files.js';
 import { createLocalToken } from './tokens/local-token.js';
 import { firstTokenFile } from './tokens/token-file.js';
+import { createWaitForDatabase, type WaitForDatabase } from './wait-for-database.js';
 
 /** How long a stop may take before what is under way is left to the next start. */
 const STOP_DEADLINE_MS = 20_000;
 const DISPOSE_DEADLINE_MS = 5_000;
+/** Beyond the deadline of the operations: for the conductor's last move. */
+const DRAIN_GRACE_MS = 5_000;
 
 interface CommonOptions {
   /** Overrides the config's and the default. */
@@ -48,6 +52,10 @@ interface CommonOptions {
   readonly writeLog?: (line: string) => void;
   /** Told of every boundary of the pipeline; for tests and tracing. */
   readonly observer?: PipelineObserver;
+  /** Ends the creation, which then rejects with its reason. Afterwards there is `stop`. */
+  readonly signal?: AbortSignal;
+  /** Whether the creation waits for a database that is away, for as long as `database.giveUpAfter` says. Default: it fails at once. */
+  readonly waitForDatabase?: boolean;
 }
 
 export type RuntimeOptions<Plugins extends Readonly<Record<string, GivenPlugin>>> = CommonOptions &
@@ -73,12 +81,14 @@ const prepareGround = async (
     readonly logger: Logger;
     readonly redactor: Ground['redactor'];
     readonly stopping: AbortSignal;
+    readonly wait: WaitForDatabase;
+    readonly onGiveUp: (error: PluginError) => void;
   },
   disposal: DisposalStack,
 ): Promise<Ground> => {
-  const { configFiles, logger, redactor, stopping } = given;
+  const { configFiles, logger, redactor, stopping, wait, onGiveUp } = given;
   const dataFolder = options.dataFolder ?? config.dataFolder ?? defaultDataFolder(options.environment ?? process.env);
-  const opened = await openStorage({ config, dataFolder, logger, signal: stopping }, disposal);
+  const opened = await openStorage({ config, dataFolder, logger, wait, onGiveUp }, disposal);
   const storage = {
     ...opened,
     records: createRedactedRecords(opened.records, redactor),
@@ -130,12 +140,24 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
   for (const warning of warnings) logger.warn({ file: warning.file, line: warning.line, code: warning.code }, warning.message);
   const stopping = new AbortController();
   const disposal = createDisposalStack(logger);
+  const patience = { logger, random: Math.random };
+  const wait = createWaitForDatabase({
+    ...patience,
+    giveUpAfterMs: options.waitForDatabase ? config.database.giveUpAfterMs : 0,
+    signal: options.signal ?? stopping.signal,
+  });
   try {
-    const ground = await prepareGround(options, config, { logger, redactor, configFiles, stopping: stopping.signal }, disposal);
+    let giveUp = (_error: PluginError): void => undefined;
+    const failed = new Promise<PluginError>((resolve) => {
+      giveUp = resolve;
+    });
+    const given = { logger, redactor, configFiles, stopping: stopping.signal, wait, onGiveUp: (error: PluginError) => giveUp(error) };
+    const ground = await prepareGround(options, config, given, disposal);
     const container = composePipeline(ground);
-    const firstToken = await container.get(parts.tokens).ensureFirst(firstTokenFile(ground.storage.folder.folder));
+    const firstToken = await wait(() => container.get(parts.tokens).ensureFirst(firstTokenFile(ground.storage.folder.folder)));
     if (firstToken !== undefined) redactor.register(firstToken);
-    return buildRuntime(ground, container, disposal, stopping, firstToken);
+    const waitAtStart = () => createWaitForDatabase({ ...patience, giveUpAfterMs: config.database.giveUpAfterMs, signal: stopping.signal });
+    return buildRuntime({ ground, container, disposal, stopping, firstToken, failed, waitAtStart });
   } catch (error) {
     await disposal.dispose();
     throw error;
@@ -151,13 +173,23 @@ const userName = (): string => {
   }
 };
 
-const buildRuntime = (
-  ground: Ground,
-  container: Container,
-  disposal: DisposalStack,
-  stopping: AbortController,
-  firstToken: string | undefined,
-): Runtime => {
+const buildRuntime = ({
+  ground,
+  container,
+  disposal,
+  stopping,
+  firstToken,
+  failed,
+  waitAtStart,
+}: {
+  readonly ground: Ground;
+  readonly container: Container;
+  readonly disposal: DisposalStack;
+  readonly stopping: AbortController;
+  readonly firstToken: string | undefined;
+  readonly failed: Promise<PluginError>;
+  readonly waitAtStart: () => WaitForDatabase;
+}): Runtime => {
   const { storage, config, instances, logger } = ground;
   const { records, lock, folder } = storage;
   const localToken = createLocalToken(folder.folder);
@@ -177,28 +209,44 @@ const buildRuntime = (
     dataFolder: folder.folder,
     firstToken,
     tokenFile: firstTokenFile(folder.folder),
+    failed,
     start: async () => {
-      await ground.signer.announce();
+      storage.watch.start();
+      const wait = waitAtStart();
+      await wait(() => ground.signer.announce());
       ground.heads.start();
-      await container.get(parts.sources).removeLeftovers();
-      await container.get(parts.effects).removeUnknownFolders();
-      await container.get(parts.quarantine).check();
+      await wait(() => container.get(parts.sources).removeLeftovers());
+      await wait(() => container.get(parts.effects).removeUnknownFolders());
+      await wait(() => container.get(parts.quarantine).check());
       disposal.push('file sweep', startFileSweep(storage, logger));
       const unwatch = watchEventLoop({ logger });
       disposal.push('event loop watch', async () => unwatch());
-      if ((await container.get(parts.quarantine).read()) === null) await container.get(parts.engine).start([]);
+      if ((await wait(() => container.get(parts.quarantine).read())) === null) await wait(() => container.get(parts.engine).start([]));
       container.get(parts.conductor).start();
       container.get(parts.poller).start();
     },
     stop: ({ deadlineMs = STOP_DEADLINE_MS } = {}) => {
       stopped ??= (async () => {
-        await drain(deadlineMs).catch((error: unknown) => logger.warn({ error }, 'Not drained cleanly'));
+        // A query to a database that hangs ends with its connection, which is cut below.
+        const late = sleep(deadlineMs + DRAIN_GRACE_MS, undefined, { ref: false }).then(() => logger.warn({}, 'Not drained in time'));
+        const drained = drain(deadlineMs).catch((error: unknown) => logger.warn({ error }, 'Not drained cleanly'));
+        await Promise.race([drained, late]);
         await disposal.dispose();
       })();
       return stopped;
     },
-    receive: (instance, request) =>
-      receiveHook({ instances, intake: container.get(parts.intake), logger, signal: stopping.signal }, instance, request),
+    receive: async (instance, request) => {
+      // A database that hangs answers nothing; the sender shall know in time that it has to send again.
+      const answered = new AbortController();
+      try {
+        return await Promise.race([
+          receiveHook({ instances, intake: container.get(parts.intake), logger, signal: stopping.signal }, instance, request),
+          storage.watch.untilAway(answered.signal),
+        ]);
+      } finally {
+        answered.abort();
+      }
+    },
     submit: async (request, actor) => {
       requireStorable({ ...request, actor }, 'the change');
       const { repository, ref, sha, before, author, key } = request;
@@ -217,7 +265,14 @@ const buildRuntime = (
         .accept({ instance: pipeline?.trigger.use ?? 'library', actor, inbound: { type: 'change', event } });
     },
     api: (actor) => createApi(ground, container, actor),
-    health: () => readHealth(() => container.get(parts.quarantine).read(), stopping.signal.aborted),
+    health: () => {
+      const absence = storage.watch.absence();
+      return readHealth({
+        readQuarantine: () => container.get(parts.quarantine).read(),
+        stopping: stopping.signal.aborted,
+        ...(absence === undefined ? {} : { absence: { ...absence, reason: ground.redactor.redact(absence.reason) } }),
+      });
+    },
     checkToken: async (token) => {
       if (localToken.isRight(token)) return { valid: true, actor: `local:${userName()}`, preset: 'admin' };
       const checked = await container.get(parts.tokens).check(token);

@@ -24,6 +24,7 @@ export type {
   TokenView,
 } from './api.js';
 export { createRuntime, type RuntimeOptions } from './create-runtime.js';
+export type { DatabaseAbsence } from './database-watch.js';
 export { defaultDataFolder } from './default-data-folder.js';
 export { ConfigError, readConfigFile } from './resolve-config.js';
 export type { CheckedToken, Health, HookAnswer, Runtime, SubmitRequest } from './runtime.js';

@@ -1,14 +1,31 @@
 import type { Records } from '@pipit/pipeline';
+import type { DatabaseAbsence } from './database-watch.js';
 import type { Health, Runtime } from './runtime.js';
 
-/** How pipit itself is: asked by /healthz and /readyz, so it looks at little. */
-export const readHealth = async (readQuarantine: () => Promise<string | null>, stopping: boolean): Promise<Health> => {
+/** How pipit itself is: asked by /healthz and /readyz, so it looks at little, and not at a database that is known to be away. */
+export const readHealth = async ({
+  readQuarantine,
+  stopping,
+  absence,
+}: {
+  readonly readQuarantine: () => Promise<string | null>;
+  readonly stopping: boolean;
+  readonly absence?: DatabaseAbsence;
+}): Promise<Health> => {
+  const away = (detail: string): Health => ({
+    ready: false,
+    database: false,
+    stopping,
+    quarantine: null,
+    checks: [{ name: 'database', ok: false, detail }],
+    ...(absence === undefined ? {} : { databaseAway: absence }),
+  });
+  if (absence !== undefined) return away(absence.reason);
   try {
     const quarantine = await readQuarantine();
     return { ready: !stopping, database: true, stopping, quarantine, checks: [{ name: 'database', ok: true }] };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    return { ready: false, database: false, stopping, quarantine: null, checks: [{ name: 'database', ok: false, detail }] };
+    return away(error instanceof Error ? error.message : String(error));
   }
 };
 

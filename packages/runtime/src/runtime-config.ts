@@ -86,7 +86,7 @@ export interface RuntimeConfig<Plugins extends Readonly<Record<string, GivenPlug
   };
   /** For example `2GiB`. */
   readonly maxFileSize?: string;
-  readonly database?: { readonly url: unknown; readonly ownerUrl?: unknown };
+  readonly database?: { readonly url?: unknown; readonly ownerUrl?: unknown; readonly giveUpAfter?: string };
   readonly audit?: { readonly key?: unknown; readonly previousKey?: unknown; readonly every?: string };
   readonly trustRepositories?: boolean;
   readonly plugins: Plugins;

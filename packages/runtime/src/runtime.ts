@@ -1,7 +1,8 @@
 import type { Config } from '@pipit/config';
-import type { HookRequest, RefName, RepositoryRef } from '@pipit/core';
+import type { HookRequest, PluginError, RefName, RepositoryRef } from '@pipit/core';
 import type { Actor, Preset } from '@pipit/pipeline';
 import type { Api } from './api.js';
+import type { DatabaseAbsence } from './database-watch.js';
 
 /** What a webhook is answered. Only `accepted` and `pinged` are a success. */
 export type HookAnswer =
@@ -32,6 +33,8 @@ export interface Health {
   /** Why nothing is done until a person reconciles; null: no quarantine. */
   readonly quarantine: string | null;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail?: string }[];
+  /** Present while the database does not answer. */
+  readonly databaseAway?: DatabaseAbsence;
 }
 
 /** Whom a token stands for. Why it is not taken is for the audit trail, and not for who sent it. */
@@ -44,8 +47,14 @@ export interface Runtime {
   readonly config: Config;
   /** Where it keeps everything. */
   readonly dataFolder: string;
-  /** Begins to work: recovers what was under way, polls, sweeps. */
+  /**
+   * Begins to work: recovers what was under way, polls, sweeps. Waits for a database that is away.
+   *
+   * @throws PluginError `DATABASE_AWAY_TOO_LONG` (stop) after `database.giveUpAfter`
+   */
   start(): Promise<void>;
+  /** Settles with `DATABASE_AWAY_TOO_LONG` when pipit cannot go on by itself and is to be stopped and started again. */
+  readonly failed: Promise<PluginError>;
   /** Drains (no new step begins), then disposes of plugins in reverse order, each with a deadline; then the database. Safe to call twice. */
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
   /** Verifies a webhook with the instance's plugin and makes what it told durable before answering. Never throws for bad input. */

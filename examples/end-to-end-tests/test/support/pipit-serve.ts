@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,15 +31,17 @@ export interface PipitServe {
   launch(options?: { readonly preload?: readonly string[]; readonly env?: Readonly<Record<string, string>> }): Serving;
   /** Starts it and waits until it is ready. */
   start(options?: Parameters<PipitServe['launch']>[0]): Promise<Serving>;
-  /** Adds keys to the config file, as YAML. */
+  /** Replaces the keys that were added to the config file, as YAML. */
   configure(yaml: string): Promise<void>;
   readyz(): Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }>;
   /** A push of which nothing is fetched: its ref is none that a pipeline listens to. */
   deliver(after: string): Promise<{ readonly status: number; readonly retryAfter: string | null }>;
+  /** Kills what still runs after a test that failed. */
+  endAll(): Promise<void>;
   remove(): Promise<void>;
 }
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const socket = createServer();
     socket.once('error', reject);
@@ -115,6 +117,12 @@ export const createPipitServe = async (): Promise<PipitServe> => {
     started.push(serving);
     return serving;
   };
+  const endAll = async (): Promise<void> => {
+    for (const serving of started.filter((each) => each.isRunning())) {
+      serving.send('SIGKILL');
+      await serving.ended;
+    }
+  };
   const readyz: PipitServe['readyz'] = async () => {
     const response = await fetch(`${url}/readyz`);
     return { status: response.status, body: (await response.json()) as Readonly<Record<string, unknown>> }; // our server's own
@@ -133,17 +141,15 @@ export const createPipitServe = async (): Promise<PipitServe> => {
       });
       return serving;
     },
-    configure: async (yaml) => writeFile(configFile, `${await readFile(configFile, 'utf8')}${yaml}\n`),
+    configure: (yaml) => writeFile(configFile, `${configText(folder, port)}${yaml}\n`),
     readyz,
     deliver: async (after) => {
       const response = await fetch(`${url}/hooks/local`, hookRequest({ after }));
       return { status: response.status, retryAfter: response.headers.get('retry-after') };
     },
+    endAll,
     remove: async () => {
-      for (const serving of started.filter((each) => each.isRunning())) {
-        serving.send('SIGKILL');
-        await serving.ended;
-      }
+      await endAll();
       const left = await readPostmaster(dataFolder).catch(() => undefined);
       if (left !== undefined) await execa('kill', ['-QUIT', String(left.pid)], { reject: false });
       await execa('gpgconf', ['--kill', 'gpg-agent'], { env: { GNUPGHOME: join(dataFolder, 'instances/local/gnupg') }, reject: false });

@@ -43,6 +43,14 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
+/** What is under way cannot be recorded without a database, so nothing is gained by waiting for it. */
+const FAILED_STOP_MS = 1_000;
+
+/** Rejects when the runtime cannot go on. */
+const failure = async (runtime: Runtime): Promise<never> => {
+  throw await runtime.failed;
+};
+
 const serve = async (session: Session, runtime: Runtime): Promise<void> => {
   const { world, logger } = session;
   const { config, dataFolder, firstToken, tokenFile } = runtime;
@@ -61,9 +69,11 @@ const serve = async (session: Session, runtime: Runtime): Promise<void> => {
   try {
     // All paths of the config are absolute by now.
     await world.enterEmptyFolder(join(dataFolder, 'run', 'empty'));
-    await runtime.start();
-    announce(session, { url, dataFolder, token: firstToken, tokenFile });
-    await untilAborted(session.signal);
+    const aborted = untilAborted(session.signal);
+    // A start may wait for the database; the server answers meanwhile, and signals count.
+    await Promise.race([runtime.start(), aborted, failure(runtime)]);
+    if (!session.signal.aborted) announce(session, { url, dataFolder, token: firstToken, tokenFile });
+    await Promise.race([aborted, failure(runtime)]);
     session.note('Stopping: no new step begins. Once more ends it at once.');
   } finally {
     await server.close();
@@ -87,18 +97,30 @@ export const addServeCommand = (program: Command, launch: Launch): void => {
       // The runtime reads it again and refuses a wrong one; read here so that the server's log lines are without its secrets.
       await readConfig(session);
       const dataFolder = await locateDataFolder(session);
-      const runtime = await world.backend.openRuntime({
+      const opening = world.backend.openRuntime({
         configFile: await locateTrustedConfig(session),
         dataFolder,
         environment: world.environment,
         logLevel,
         writeLog,
         beforePlugin: announcePlugin({ ...session, options: { ...session.options, quiet: true } }),
+        signal: session.signal,
+        waitForDatabase: true,
       });
+      const runtime = await opening.catch((error: unknown) => {
+        // Ended while it waited for its database: that is a clean end too.
+        if (session.signal.aborted) return undefined;
+        throw error;
+      });
+      if (runtime === undefined) return EXIT.ok;
+      let deadline: Parameters<Runtime['stop']>[0];
       try {
         await serve(session, runtime);
+      } catch (error) {
+        deadline = { deadlineMs: FAILED_STOP_MS };
+        throw error;
       } finally {
-        await runtime.stop();
+        await runtime.stop(deadline);
       }
       return EXIT.ok;
     },

@@ -34,7 +34,9 @@ export const adoptPostgres = async (options: {
   for (let waitedMs = 0; isGuarded && waitedMs < ANSWER_WITHIN_MS && (await isRunning(found)); waitedMs += ATTEMPT_MS) {
     signal?.throwIfAborted();
     // Read again: the socket's folder is written a little after the pid.
-    const socketFolder = (await findPostmaster(cluster))?.socketFolder ?? '';
+    const { socketFolder = '', status } = (await findPostmaster(cluster)) ?? {};
+    // Recovery after a crash may take minutes, and would begin again if it were ended.
+    if (status === 'starting') waitedMs = 0;
     const answer =
       socketFolder === '' ? undefined : await askDatabase({ socketFolder, database: 'postgres', sql: ASK, withinMs: ATTEMPT_MS });
     if (answer?.[0]?.version === version && answer[0].hba === access.hba) {

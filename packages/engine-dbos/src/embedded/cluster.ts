@@ -14,7 +14,7 @@ export const DATABASE_OWNER = 'pipit_owner';
  * Makes the cluster's files once, or checks that those there are of our major version. It is made beside and renamed when it is whole,
  * so that a killed initdb is begun anew.
  *
- * @throws PluginError `DATABASE_VERSION_MISMATCH`, `DATABASE_INIT_FAILED` (both stop)
+ * @throws PluginError `DATABASE_VERSION_MISMATCH`, (stop), `DATABASE_INIT_FAILED` (retry)
  */
 export const prepareCluster = async (options: {
   readonly cluster: string;
@@ -80,7 +80,7 @@ export const prepareCluster = async (options: {
         code: 'DATABASE_INIT_FAILED',
         message: `initdb could not make the database in ${cluster}: ${end.output.slice(-1_000)}`,
         hint: 'Look at what it says: most often the disk is full, or the uid has no entry in /etc/passwd.',
-        recovery: 'stop',
+        recovery: 'retry',
       });
     await rename(fresh, cluster);
     const handle = await open(parent, 'r');

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PluginError } from '@pipit/core';
+import { isPluginError, PluginError } from '@pipit/core';
 import { processStart } from '../data-folder/process-identity.js';
 import type { AccessFiles } from './access-files.js';
 import type { ClusterLock } from './cluster-lock.js';
@@ -34,22 +34,52 @@ export interface Served {
   readonly ended: Promise<void>;
 }
 
-/** Recovery after a crash reads at most `max_wal_size`; a disk that needs longer than this for it is broken. */
-const READY_WITHIN_MS = 120_000;
 const MAX_LOG_BYTES = 1024 * 1024;
 
-const tailOf = async (log: string, from: number): Promise<string> =>
-  (await readFile(log).catch(() => Buffer.alloc(0))).subarray(from).toString('utf8').trim().slice(-1_000);
+const KEPT_CHARACTERS = 1_000;
+
+const logOf = (postgresFolder: string): string => join(postgresFolder, 'server.log');
+
+/** The last lines that PostgreSQL wrote, from an offset on. */
+export const readServerLog = async (postgresFolder: string, from = 0): Promise<string> =>
+  (await readFile(logOf(postgresFolder)).catch(() => Buffer.alloc(0))).subarray(from).toString('utf8').trim().slice(-KEPT_CHARACTERS);
+
+/** A database that cannot write cannot write that either. */
+const describeDisk = async (folder: string): Promise<string> => {
+  const free = await statfs(folder).catch(() => undefined);
+  if (free === undefined) return '';
+  if (free.bavail === 0) return ` (no space is left on the disk of ${folder})`;
+  return free.files > 0 && free.ffree === 0 ? ` (no inodes are left on the disk of ${folder})` : '';
+};
 
 /**
  * Starts PostgreSQL in a session of its own, so that Ctrl-C in pipit's terminal does not stop it before pipit has drained, and waits until
  * it takes connections. Its messages go to a file, because a pipe would break when pipit is killed.
  *
- * @throws PluginError `DATABASE_START_FAILED`, `DATABASE_IN_USE` (both stop)
+ * @throws PluginError `DATABASE_START_FAILED` (retry), `DATABASE_IN_USE` (stop)
  */
 export const launchPostgres = async (options: LaunchOptions): Promise<Served> => {
+  try {
+    return await launch(options);
+  } catch (cause) {
+    if (options.signal?.aborted || isPluginError(cause)) throw cause;
+    // A disk without space or that is read-only, a folder that nobody may enter, a process too many.
+    throw await startFailed(options, cause instanceof Error ? cause.message : String(cause), cause);
+  }
+};
+
+const startFailed = async ({ postgresFolder }: LaunchOptions, what: string, cause?: unknown): Promise<PluginError> =>
+  new PluginError({
+    code: 'DATABASE_START_FAILED',
+    message: `The embedded PostgreSQL did not start${await describeDisk(postgresFolder)}: ${what}`,
+    hint: `Read ${logOf(postgresFolder)}. Is the disk full, or the file system read-only?`,
+    recovery: 'retry',
+    cause,
+  });
+
+const launch = async (options: LaunchOptions): Promise<Served> => {
   const { cluster, socketFolder, user, signal } = options;
-  const log = join(options.postgresFolder, 'server.log');
+  const log = logOf(options.postgresFolder);
   const size = await stat(log).then(
     (entry) => entry.size,
     () => 0,
@@ -82,11 +112,8 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
   child.unref();
   const { pid } = child;
   const started = pid === undefined ? undefined : await processStart(pid);
-  for (
-    let waitedMs = 0;
-    pid !== undefined && started !== undefined && hasEnded === undefined && waitedMs < READY_WITHIN_MS;
-    waitedMs += 20
-  ) {
+  // For as long as it lives: recovery after a crash may take minutes, and would begin again if it were ended.
+  while (pid !== undefined && started !== undefined && hasEnded === undefined) {
     if (signal?.aborted) {
       await stopPostmaster({ pid, started }, 5_000);
       await rm(join(socketFolder, '.s.PGSQL.5432.lock'), { force: true });
@@ -102,11 +129,6 @@ export const launchPostgres = async (options: LaunchOptions): Promise<Served> =>
     }
     await sleep(20);
   }
-  if (pid !== undefined && started !== undefined) await stopPostmaster({ pid, started }, 5_000);
-  throw new PluginError({
-    code: 'DATABASE_START_FAILED',
-    message: `The embedded PostgreSQL did not start (${hasEnded ?? `not ready within ${READY_WITHIN_MS / 1000} s`}): ${await tailOf(log, from)}`,
-    hint: `Read ${log}. Is the disk full, or the file system read-only?`,
-    recovery: 'stop',
-  });
+  const said = await readServerLog(options.postgresFolder, from);
+  throw await startFailed(options, `${hasEnded ?? 'it ended at once'}${said === '' ? '' : `: ${said}`}`);
 };

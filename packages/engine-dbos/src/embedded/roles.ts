@@ -41,7 +41,7 @@ const connectAsOwner = async (socketFolder: string): Promise<pg.Client> => {
  * Makes pipit's role and database where they are missing, and divides the roles of a cluster of an earlier pipit. Killed at any moment, the next
  * start goes on.
  *
- * @throws PluginError `DATABASE_START_FAILED` (stop)
+ * @throws PluginError `DATABASE_START_FAILED` (retry)
  */
 export const prepareRoles = async (socketFolder: string): Promise<void> => {
   try {
@@ -60,7 +60,7 @@ export const prepareRoles = async (socketFolder: string): Promise<void> => {
       code: 'DATABASE_START_FAILED',
       message: `The embedded PostgreSQL runs, but its database ${DATABASE_NAME} could not be prepared: ${cause instanceof Error ? cause.message : String(cause)}`,
       hint: 'Read server.log in the data folder. Is the disk full?',
-      recovery: 'stop',
+      recovery: 'retry',
       cause,
     });
   }

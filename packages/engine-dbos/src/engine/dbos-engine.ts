@@ -61,7 +61,8 @@ const judgeEngineError = (error: unknown): 'misfit' | 'lost' | 'own' => {
 /** Operations on DBOS: each step's value is a row in PostgreSQL before the next step begins. `migrateRecords` has made the table of replicas. */
 export const createDbosEngine = ({ url, ownerUrl, pool, executorId, logger }: DbosEngineOptions): Engine => {
   const workflows = new Map<string, (id: string, input: Json) => Promise<void>>();
-  const operations = createRunningOperations({ record: (name, work) => DBOS.runStep(work, { name }), judge: judgeEngineError });
+  const createOperations = () => createRunningOperations({ record: (name, work) => DBOS.runStep(work, { name }), judge: judgeEngineError });
+  let operations = createOperations();
   const leases = createLeases({
     pool,
     executorId,
@@ -130,6 +131,8 @@ export const createDbosEngine = ({ url, ownerUrl, pool, executorId, logger }: Db
         keepAlive();
       } catch (error) {
         await stop(0);
+        // What is stopped begins nothing any more, and the next start shall.
+        operations = createOperations();
         throw mapDatabaseError(error);
       }
       logger.debug({ executorId }, 'Engine started');

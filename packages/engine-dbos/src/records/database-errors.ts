@@ -13,8 +13,10 @@ const RACED = new Set(['40001', '40P01']);
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
+/** A library may wrap it in an error of its own. */
 export const isDatabaseAway = (error: unknown): boolean =>
-  AWAY.test(codeOf(error)) || (error instanceof Error && AWAY_TEXT.test(error.message));
+  AWAY.test(codeOf(error)) ||
+  (error instanceof Error && (AWAY_TEXT.test(error.message) || (error.cause !== undefined && isDatabaseAway(error.cause))));
 
 export const isRaced = (error: unknown): boolean => RACED.has(codeOf(error));
 
@@ -32,7 +34,7 @@ export const mapDatabaseError = (error: unknown, during: 'work' | 'commit' = 'wo
     : new PluginError({
         code: 'DATABASE_UNAVAILABLE',
         message: `The database does not answer: ${error instanceof Error ? error.message : String(error)}`,
-        hint: 'It is tried again by itself. If it stays away, see `pipit doctor` and the log of the server.',
+        hint: 'A server tries again by itself. Should the database stay away, look at its own log and at the address under `database:`.',
         recovery: during === 'commit' ? 'reconcile' : 'retry',
         cause: error,
       });

@@ -17,6 +17,10 @@ const readiness = named(
     database: z.boolean(),
     quarantine: z.string().nullable().describe('Why nothing is done until a person reconciles; the server still answers'),
     checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().exactOptional() })),
+    databaseAway: z
+      .object({ since: z.string(), reason: z.string(), nextTryAt: z.string(), givesUpAt: z.string() })
+      .exactOptional()
+      .describe('Since when and why the database does not answer, when it is tried next, and when pipit ends'),
   }),
 );
 
@@ -76,8 +80,9 @@ export const probeRoutes =
         const health = await readHealth(context);
         const draining = drain.isDraining() || health.stopping;
         const ready = !draining && health.database && (health.ready || health.quarantine !== null);
-        const { database, quarantine, checks } = health;
-        return reply.code(ready ? 200 : 503).send({ ready, draining, database, quarantine, checks: [...checks] });
+        const { database, quarantine, checks, databaseAway } = health;
+        const body = { ready, draining, database, quarantine, checks: [...checks] };
+        return reply.code(ready ? 200 : 503).send(databaseAway === undefined ? body : { ...body, databaseAway });
       },
     );
 
