@@ -94,6 +94,13 @@ describe('lint', () => {
     expect(await lintRepository(folder)).toEqual([]);
   });
 
+  it('warns of a folder of the name of a package that hosts cannot do without', async () => {
+    const folder = join(await newFolder(), 'libc6');
+    await mkdir(folder);
+    expect(await runCli(['init', '--repository', folder, '--quiet'], createFakeWorld().world)).toBe(0);
+    expect(await lintRepository(folder)).toMatchObject([{ rule: 'app-name-reserved', level: 'warning', where: 'libc6' }]);
+  });
+
   it.each(['[Unit]\n', '[Service]\nRestart=always\n'])('tells of a unit that starts nothing: %j', async (unit) => {
     const folder = await newRepository();
     await write(folder, 'pipit.yaml', 'services: [web]\n');

@@ -47,6 +47,7 @@ const buildApps = (pipeline: CorePipeline): PipelineConfig['apps'] =>
       {
         ...(overrides.role === undefined ? {} : { role: overrides.role }),
         ...(overrides.health === undefined ? {} : { health: buildHealth(overrides.health) }),
+        ...(overrides.takeOver === undefined ? {} : { takeOver: overrides.takeOver }),
       },
     ]),
   );

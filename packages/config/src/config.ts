@@ -46,6 +46,8 @@ export interface RingConfig {
 export interface AppOverrides {
   readonly role?: RoleName;
   readonly health?: HealthCheck;
+  /** May take the place of a package that is not pipit's. Default: no. */
+  readonly takeOver?: boolean;
 }
 
 export interface PipelineConfig {

@@ -118,7 +118,17 @@ const pipeline = z.strictObject({
     .describe('In order; each is fed only from the one before. Default: canary, then production.'),
   health: health.optional(),
   apps: z
-    .record(parsed('app name', parseAppName), z.strictObject({ role: role().optional(), health: health.optional() }))
+    .record(
+      parsed('app name', parseAppName),
+      z.strictObject({
+        role: role().optional(),
+        health: health.optional(),
+        takeOver: z
+          .boolean()
+          .optional()
+          .describe("Whether the app may take the place of a package of its name that is on a host and is not pipit's. Default: false."),
+      }),
+    )
     .optional()
     .describe('What one app needs differently.'),
 });

@@ -8,6 +8,7 @@ export type { OutputStream, RunOptions, RunResult, Shell } from './context/shell
 export type { Source } from './context/source.js';
 export { appNameOf } from './conventions/app-name.js';
 export { DEFAULT_BASE_VERSION, packageVersion } from './conventions/package-version.js';
+export { isReservedPackageName } from './conventions/reserved-package-names.js';
 export { REPOSITORY_FILE, REQUIRED_SCRIPTS, SCRIPTS, unitFilePath } from './conventions/script-names.js';
 export { PRODUCTION_RING, ringTag } from './conventions/tags.js';
 export type { Advertisement } from './domain/advertisement.js';
@@ -16,7 +17,7 @@ export type { Artifact, ArtifactId, Release, StoredFile } from './domain/artifac
 export type { ChangeEvent, Commit, RepositoryRef } from './domain/change-event.js';
 export type { Credentials } from './domain/credentials.js';
 export type { HealthCheck } from './domain/health-check.js';
-export type { Host, HostReport, Labels, Receipt, RingRef } from './domain/host.js';
+export type { ForeignPackage, Host, HostReport, Labels, Receipt, RingRef } from './domain/host.js';
 export type { Format, InstallSource, InstallSources } from './domain/install-source.js';
 export type { PackageMetadata } from './domain/package-metadata.js';
 export {

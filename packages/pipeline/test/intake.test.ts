@@ -169,6 +169,17 @@ describe('an app', () => {
     expect(await world.runs()).toHaveLength(1);
   });
 
+  it('does not begin with the name of a package that hosts cannot do without', async () => {
+    for (const name of ['acme/libc6', 'acme/Bash.git']) {
+      const { eventId } = await world.push({ repository: { id: name, name, url: `https://git.example.org/${name}` } });
+      await world.settle();
+      expect(await outcomeOf(eventId)).toMatch(
+        /^App (libc6|bash) would have a package of the name of one that hosts cannot do without; rename/,
+      );
+    }
+    expect(await world.runs()).toHaveLength(0);
+  });
+
   it('is taken from the same repository by another id when the config gave the pipeline another trigger, and only then', async () => {
     await world.deliver();
     const others = { ...REPOSITORY, id: '/srv/git/web.git' };

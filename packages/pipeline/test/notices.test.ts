@@ -22,7 +22,15 @@ const states = (world: World): readonly string[] => world.outside.notices.map(({
 const definitionWith = (notifier: PipelineDefinition['notifiers'][number]): PipelineDefinition => {
   const unused = { instance: 'unused', options: {}, subject: {} } as Part<never>; // sending notices looks at the notifiers alone
   const parts = { ci: unused, packager: unused, repository: unused, discovery: unused, advertiser: unused, deployer: unused };
-  return { name: 'web', rings: [], ...parts, notifiers: [notifier], roleOf: () => ROLE, healthOf: () => undefined };
+  return {
+    name: 'web',
+    rings: [],
+    ...parts,
+    notifiers: [notifier],
+    roleOf: () => ROLE,
+    healthOf: () => undefined,
+    mayTakeOver: () => false,
+  };
 };
 
 describe('what people are told of a run', () => {

@@ -132,6 +132,27 @@ describe('a run whose work fails before any host is touched', () => {
     untouched(world, 'canary', good);
   });
 
+  it('ends as failed when a host has a package of its name that is not pipit’s; the config may let it take that over, on record', async () => {
+    const world = new World();
+    const host = world.outside.hosts.get('canary1');
+    if (host === undefined) throw new Error('no host');
+    host.foreign = '1:2.3-1';
+    world.outside.hosts.get('canary2')?.rings.pop();
+    await world.push();
+    await world.settle();
+    expect((await world.run(1)).reason).toContain("web 1:2.3-1 is not pipit's");
+    expect(host.foreign).toBe('1:2.3-1');
+    const taken = async () => (await world.records.list('audit')).filter(({ action }) => action === 'rollout.take-over');
+    expect(await taken()).toEqual([]);
+    world.mayTakeOver = true;
+    await world.push();
+    await world.untilRun(2, { state: 'waiting', waitingFor: 'promotion' });
+    expect(host.foreign).toBeUndefined();
+    expect(await taken()).toMatchObject([
+      { actor: 'pipit', detail: { run: 'web-2', packages: [{ hostId: 'canary1', name: 'web', version: '1:2.3-1' }] } },
+    ]);
+  });
+
   it('ends as failed when a ring has no hosts, with nothing advertised', async () => {
     const world = new World({ hosts: { production: ['web1'] } });
     await world.push();

@@ -58,11 +58,12 @@ it('reads what a host says of itself', () => {
   });
 });
 
-it('gives a receipt only where it speaks of the version that stands there, and no package that was removed', () => {
+it("gives a receipt only where it speaks of the version that stands there, and what is not pipit's as that", () => {
   expect(parseHostLook(`look 1\npackage web install installed 2.0\nreceipt web ${receipt}\nlog\n`, names).packages[0]?.installed).toEqual({
     version: '2.0',
   });
-  expect(parseHostLook('look 1\npackage web deinstall config-files 2.0\nlog\n', names).packages).toEqual([]);
+  const foreign = parseHostLook('look 1\nforeign web 1:2.3-1\nlog\n', names);
+  expect(foreign).toMatchObject({ packages: [], foreign: { name: 'web', version: '1:2.3-1' } });
 });
 
 it.each([

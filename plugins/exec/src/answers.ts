@@ -73,6 +73,7 @@ const hostReport = z.strictObject({
   healthy: z.boolean().optional(),
   raw: z.string().optional(),
   installed: z.strictObject({ version, digest: digest.optional(), sequence: z.int().min(0).optional() }).optional(),
+  foreign: z.strictObject({ name: parsed(parsePackageName), version: text }).optional(),
   error: z.strictObject({ code: text, message: text, hint: text.optional() }).optional(),
 });
 

@@ -86,6 +86,7 @@ const installOf = (task: HostTask, artifact: Artifact, root: string): HostInstal
   artifact,
   source: task.source,
   root,
+  ...(task.request.takeOver === undefined ? {} : { takeOver: task.request.takeOver }),
   ...(task.installLimitMs === undefined ? {} : { limitSeconds: Math.ceil(task.installLimitMs / 1000) }),
   ...(task.lockWaitSeconds === undefined ? {} : { lockWaitSeconds: task.lockWaitSeconds }),
   ...('size' in artifact.content ? { size: artifact.content.size } : {}),
@@ -211,7 +212,7 @@ export const advanceHost = async (task: HostTask, mayStart: boolean): Promise<Ho
   const text = await readHostFile(root, paths.outcome);
   const outcome = text === undefined ? undefined : parseHostOutcome(text);
   if (outcome !== undefined && 'installed' in outcome) return checkInstalled(task, artifact, root);
-  const { installed } = await readInstalled(host, root, artifact.name, signal);
+  const { installed, foreign } = await readInstalled(host, root, artifact.name, signal);
   const scriptLog = (await readHostFile(root, paths.log)) ?? '';
   const { text: runnerLog } = await readDetachedLog(join(taskFolder, `try-${tries}`), undefined);
   const how = state.state === 'lost' ? state.reason : `it ended with ${state.exitCode}`;
@@ -220,6 +221,7 @@ export const advanceHost = async (task: HostTask, mayStart: boolean): Promise<Ho
     reachable: true,
     ...(error.code === 'HOST_BUSY' ? { busy: true } : {}),
     ...(installed === undefined ? {} : { installed }),
+    ...(foreign === undefined ? {} : { foreign }),
     raw: shortLog(`${runnerLog}\n${scriptLog}`.trim()),
     error,
   });

@@ -1,6 +1,15 @@
 import { access, lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { type Host, type PackageName, PluginError, parsePackageVersion, type Receipt, type RunResult, type Sandbox } from '@pipit/core';
+import {
+  type ForeignPackage,
+  type Host,
+  type PackageName,
+  PluginError,
+  parsePackageVersion,
+  type Receipt,
+  type RunResult,
+  type Sandbox,
+} from '@pipit/core';
 import {
   hostScriptPaths,
   minimalEnvironment,
@@ -100,6 +109,8 @@ export const readHostFile = async (root: string, path: string): Promise<string |
 interface PackageState {
   readonly status: string;
   readonly version: string;
+  /** Pipit's own field in its control file. */
+  readonly mark: string;
 }
 
 /** A post-install script may have put anything in its place: dpkg would wait for a pipe, and read a file of holes into memory. */
@@ -114,12 +125,12 @@ const isStatusReadable = async (root: string): Promise<boolean> => {
 
 const queryPackage = async (root: string, name: PackageName, signal: AbortSignal): Promise<PackageState | undefined> => {
   if (!(await isStatusReadable(root))) return undefined;
-  const format = ['$', '{db:Status-Status} $', '{Version}'].join('');
+  const format = ['$', '{db:Status-Status} $', '{Version} $', '{X-Pipit-Commit}\\n'].join('');
   const argv = ['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '--show', `--showformat=${format}`, '--', name];
   const result: RunResult = await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal, timeoutMs: 20_000 });
-  const [status = '', version = ''] = result.stdout.trim().split(' ');
+  const [status = '', version = '', mark = ''] = result.stdout.split('\n')[0]?.split(' ') ?? [];
   return result.exitCode === 0 && version !== '' && status !== 'not-installed' && status !== 'config-files'
-    ? { status, version }
+    ? { status, version, mark }
     : undefined;
 };
 
@@ -129,14 +140,18 @@ export const readInstalled = async (
   root: string,
   name: PackageName,
   signal: AbortSignal,
-): Promise<{ readonly installed?: Receipt; readonly broken?: string }> => {
+): Promise<{ readonly installed?: Receipt; readonly foreign?: ForeignPackage; readonly broken?: string }> => {
   const state = await queryPackage(root, name, signal);
   if (state === undefined) return {};
   if (state.status !== 'installed' && !state.status.startsWith('triggers-'))
     return { broken: `${name} ${state.version} is ${state.status} on ${host.id}` };
-  const { receipt: path } = hostScriptPaths({ root, key: '', artifact: { name } });
+  const { receipt: path, intent } = hostScriptPaths({ root, key: '', artifact: { name } });
   const receipt = parseHostReceipt((await readHostFile(root, path)) ?? '');
-  return { installed: receipt?.version === state.version ? receipt : { version: parsePackageVersion(state.version) } };
+  if (receipt?.version === state.version) return { installed: receipt };
+  // As the host script has it: see is_ours there.
+  const intended = (await readHostFile(root, intent))?.includes(`"version":"${state.version}"`) === true;
+  if (state.mark === '' && !intended) return { foreign: { name, version: state.version } };
+  return { installed: { version: parsePackageVersion(state.version) } };
 };
 
 /** All that apt-get and dpkg said in the newest try of a package on a host; empty when there was none. */

@@ -155,6 +155,7 @@ export const createLocalDeployer = <Options>(
       ? await Promise.all(packages.map(async (name) => ({ name, ...(await readInstalled(host, root, name, signal)) })))
       : [];
     const installed = states.find((state) => state.installed !== undefined)?.installed;
+    const foreign = states.find((state) => state.foreign !== undefined)?.foreign;
     const busy = await isBusy(root, signal);
     const broken = busy ? undefined : states.find((state) => state.broken !== undefined);
     const unhealthy = check === undefined ? undefined : await checkHost(host, check, isRevived, op);
@@ -179,6 +180,7 @@ export const createLocalDeployer = <Options>(
       ...(busy ? { busy } : {}),
       ...(check === undefined ? {} : { healthy: unhealthy === undefined }),
       ...(installed === undefined ? {} : { installed }),
+      ...(foreign === undefined ? {} : { foreign }),
       ...(error === undefined ? {} : { error }),
       ...(raw === '' ? {} : { raw }),
     };

@@ -188,6 +188,26 @@ const runApt = async (root: string, program: 'apt-get' | 'apt-cache', args: read
 
 export const aptGet = (root: string, args: readonly string[]): Promise<RunResult> => runApt(root, 'apt-get', args);
 
+/** A source of a host's own that is not pipit's, with these packages. */
+export const addSource = async (root: string, debs: readonly (DebRequest & { readonly name: string })[]): Promise<void> => {
+  const folder = join(root, 'srv/elsewhere');
+  await mkdir(folder, { recursive: true });
+  const stanzas: string[] = [];
+  for (const deb of debs) {
+    const { name, version, fields = [] } = deb;
+    const file = `${name}_${version}.deb`;
+    const bytes = await buildDebBytes(deb);
+    await writeFile(join(folder, file), bytes);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const size = `Filename: ./${file}\nSize: ${bytes.length}\nSHA256: ${sha256}`;
+    stanzas.push(`${[`Package: ${name}`, `Version: ${version}`, 'Architecture: all', ...fields, size].join('\n')}\n`);
+  }
+  await writeFile(join(folder, 'Packages'), stanzas.join('\n'));
+  await writeFile(join(root, 'etc/apt/sources.list.d/elsewhere.list'), `deb [trusted=yes] file:${folder} ./\n`);
+  const updated = await aptGet(root, ['update', '--error-on=any']);
+  if (updated.exitCode !== 0) throw new Error(updated.stderr);
+};
+
 /** The versions that a host is offered, as apt itself lists them after an update. */
 export const offeredVersions = async (root: string, name = 'web'): Promise<readonly string[]> => {
   const updated = await aptGet(root, ['update', '--error-on=any']);

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DeployerWorld, hostNamed, only, openDeployer } from './deployer-world.js';
-import { aptGet, buildDeb, buildDebBytes, type DebRequest, installedVersion, ringOf, until } from './hosts-support.js';
+import { addSource, buildDeb, installedVersion, ringOf, until } from './hosts-support.js';
 
 const host = hostNamed('shared1', 41);
 const hosts = [host];
@@ -32,32 +31,6 @@ const breakPackage = async (name: string, status: string, field = ''): Promise<v
   await writeFile(join(root, 'var/lib/dpkg/info', `${name}.postinst`), `#!/bin/sh\necho ran >> ${root}/opt/${name}-ran\nexit 1\n`, {
     mode: 0o755,
   });
-};
-
-/** A source of the host's own that is not pipit's, with these packages. */
-const addSource = async (debs: readonly DebRequest[]): Promise<void> => {
-  const folder = join(world.folder, 'elsewhere');
-  await mkdir(folder);
-  const stanzas: string[] = [];
-  for (const deb of debs) {
-    const { name = '', version, fields = [] } = deb;
-    const file = `${name}_${version}.deb`;
-    const bytes = await buildDebBytes(deb);
-    await writeFile(join(folder, file), bytes);
-    const lines = [
-      `Package: ${name}`,
-      `Version: ${version}`,
-      'Architecture: all',
-      ...fields,
-      `Filename: ./${file}`,
-      `Size: ${bytes.length}`,
-      `SHA256: ${createHash('sha256').update(bytes).digest('hex')}`,
-    ];
-    stanzas.push(`${lines.join('\n')}\n`);
-  }
-  await writeFile(join(folder, 'Packages'), stanzas.join('\n'));
-  await writeFile(join(root, 'etc/apt/sources.list.d/elsewhere.list'), `deb [trusted=yes] file:${folder} ./\n`);
-  expect((await aptGet(root, ['update', '--error-on=any'])).exitCode).toBe(0);
 };
 
 describe('beside the package of another app', () => {
@@ -143,7 +116,7 @@ describe('beside the package of another app', () => {
   it('that cannot be removed, replaced or changed for an app', async () => {
     await open();
     await world.rollOut(await debOf('api', '1.0'), api);
-    await addSource([
+    await addSource(root, [
       { name: 'rival', version: '1', fields: ['Conflicts: api'] },
       { name: 'helper', version: '1' },
       { name: 'api', version: '9.0' },

@@ -47,6 +47,7 @@ const installOf = ({ config, request, key, op }: AdvanceContext, host: Host, { a
   artifact,
   source,
   restart: request.services,
+  ...(request.takeOver === undefined ? {} : { takeOver: request.takeOver }),
   limitSeconds: Math.ceil(config.installLimit / 1000),
   now: op.clock.now(),
   ...('size' in artifact.content ? { size: artifact.content.size } : {}),

@@ -30,12 +30,13 @@ export const outcomeReport = (host: Host, outcome: HostOutcome, log: string, che
       };
     return { hostId: host.id, reachable: true, installed, ...(health === undefined ? {} : { healthy: true }) };
   }
-  const { error, present } = outcome;
+  const { error, foreign, present } = outcome;
   return {
     hostId: host.id,
     reachable: true,
     ...(error.code === 'HOST_BUSY' ? { busy: true } : {}),
     ...(present === undefined ? {} : { installed: present }),
+    ...(foreign === undefined ? {} : { foreign }),
     error,
     ...withRaw(log),
   };
@@ -125,6 +126,7 @@ export const observedReport = (host: Host, look: HostLook): HostReport => {
     ...(isBusy ? { busy: true } : {}),
     ...(look.health === undefined ? {} : { healthy: look.health.healthy }),
     ...(installed === undefined ? {} : { installed }),
+    ...(look.foreign === undefined ? {} : { foreign: look.foreign }),
     ...(error === undefined ? {} : { error }),
     ...withRaw([...notes, ...(error === undefined ? [] : [look.log])].join('\n')),
   };

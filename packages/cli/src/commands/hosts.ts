@@ -14,6 +14,9 @@ const health = ({ report }: HostView, paint: Paint): string => {
   return report.healthy ? paint.green('healthy') : paint.red('unhealthy');
 };
 
+const installed = ({ report }: HostView): string =>
+  report?.foreign === undefined ? (report?.installed?.version ?? '-') : `${cleanLine(report.foreign.version)} (not pipit's)`;
+
 const drift = (host: HostView, paint: Paint): string => {
   if (host.converged) return paint.green('no');
   if (host.report === null || !host.report.reachable) return paint.yellow('unknown');
@@ -22,7 +25,11 @@ const drift = (host: HostView, paint: Paint): string => {
 
 const why = ({ available, reason, report }: HostView): string =>
   cleanLine(
-    [...(available ? [] : [reason ?? 'not available']), report?.error?.message ?? report?.raw ?? '']
+    [
+      ...(available ? [] : [reason ?? 'not available']),
+      report?.foreign === undefined ? '' : `${report.foreign.name} ${report.foreign.version} stands there and is not pipit's`,
+      report?.error?.message ?? report?.raw ?? '',
+    ]
       .filter((text) => text !== '')
       .join('; '),
   );
@@ -33,7 +40,7 @@ export const renderHosts = (hosts: readonly HostView[], paint: Paint): readonly 
       { title: 'RING', cell: (host) => host.ring },
       { title: 'HOST', cell: (host) => cleanLine(host.hostId) },
       { title: 'ADDRESS', cell: (host) => cleanLine(host.address) },
-      { title: 'INSTALLED', cell: (host) => host.report?.installed?.version ?? '-' },
+      { title: 'INSTALLED', cell: (host) => installed(host) },
       { title: 'DIGEST', cell: (host) => (host.report?.installed?.digest === undefined ? '-' : shortDigest(host.report.installed.digest)) },
       { title: 'SEQ', cell: (host) => `${host.report?.installed?.sequence ?? '-'}`, align: 'right' },
       {

@@ -5,6 +5,7 @@ import {
   type AppName,
   appNameOf,
   isPluginError,
+  isReservedPackageName,
   PluginError,
   parseAppName,
   REPOSITORY_FILE,
@@ -37,6 +38,14 @@ const guessApp = (folder: string): AppName => {
 };
 
 const NOT_READABLE = 'It is not a file of this repository, or too large';
+
+/** A warning, because the folder may be named otherwise than the repository. */
+const lintName = (folder: string): readonly LintFinding[] => {
+  const app = guessApp(folder);
+  if (!isReservedPackageName(app)) return [];
+  const what = `The package of app ${app} would have the name of one that hosts cannot do without, so pipit refuses it`;
+  return [{ rule: 'app-name-reserved', level: 'warning', where: basename(folder), what, hint: 'Give the repository another name.' }];
+};
 
 const lintUnit = async (folder: string, service: string): Promise<readonly LintFinding[]> => {
   const where = unitFilePath(service);
@@ -109,5 +118,5 @@ export const lintRepository = async (folder: string): Promise<readonly LintFindi
     findings.push(...found);
     if (await exists(join(folder, script))) present.push(script);
   }
-  return [...findings, ...(await lintGitModes(folder, present)), ...(await lintRepositoryFile(folder))];
+  return [...lintName(folder), ...findings, ...(await lintGitModes(folder, present)), ...(await lintRepositoryFile(folder))];
 };

@@ -1,4 +1,4 @@
-import type { AppName, Digest, HostAddress, PackageVersion, RingName, RoleName } from '../identifiers.js';
+import type { AppName, Digest, HostAddress, PackageName, PackageVersion, RingName, RoleName } from '../identifiers.js';
 
 /** A ring of one app and role: what is rolled out to, locked and advertised for. */
 export interface RingRef {
@@ -30,6 +30,13 @@ export interface Receipt {
   readonly sequence?: number;
 }
 
+/** A package of an app's name on a host that is not pipit's: no receipt of pipit's names its version, and it has no field of pipit's. */
+export interface ForeignPackage {
+  readonly name: PackageName;
+  /** As the host's package manager writes it, with an epoch where it has one. */
+  readonly version: string;
+}
+
 export interface HostReport {
   readonly hostId: string;
   readonly reachable: boolean;
@@ -40,5 +47,7 @@ export interface HostReport {
   /** What the vendor said, in its own words. */
   readonly raw?: string;
   readonly installed?: Receipt;
+  /** What stands there in the package's place; then nothing of the app is installed. */
+  readonly foreign?: ForeignPackage;
   readonly error?: { readonly code: string; readonly message: string; readonly hint?: string };
 }

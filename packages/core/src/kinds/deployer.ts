@@ -18,6 +18,8 @@ export interface RolloutRequest<Options> {
   /** Its artifacts are only those that the ring before runs, verified: the promotion guard is data. */
   readonly release: Release;
   readonly sources: readonly InstallSource[];
+  /** The config lets this app take the place of a package of its name that is not pipit's. Without it a host refuses. */
+  readonly takeOver?: true;
   readonly options: Options;
 }
 

@@ -1,4 +1,4 @@
-import { type AppName, appNameOf, type ChangeEvent } from '@pipit/core';
+import { type AppName, appNameOf, type ChangeEvent, isReservedPackageName } from '@pipit/core';
 import { type AuditEntry, PIPIT_ACTOR } from '../audit.js';
 import type { PipelineCatalog, PipelineDefinition } from '../ports/parts.js';
 import type { RecordsTransaction } from '../ports/records.js';
@@ -36,14 +36,18 @@ export const bindApp = async (
   { pipeline, catalog, bound, at }: Binding,
 ): Promise<{ readonly refused: string } | Bound> => {
   const app = appNameOf(event.repository);
+  const refuse = (refused: string) => ({ refused });
   if (bound === undefined) {
+    if (isReservedPackageName(app))
+      return refuse(
+        `App ${app} would have a package of the name of one that hosts cannot do without; rename repository ${event.repository.name}`,
+      );
     const { id: repositoryId, name: repositoryName } = event.repository;
     const row = { app, repositoryId, repositoryName, pipeline: pipeline.name, ref: event.ref, createdAt: at };
     return { store: () => transaction.sendWithCommit(transaction.insert('apps', row)), noted: [] };
   }
   const isSame = bound.repositoryId === event.repository.id;
   const teller = isSame || bound.repositoryName !== event.repository.name ? instance : ((await lastTeller(transaction, app)) ?? instance);
-  const refuse = (refused: string) => ({ refused });
   if (!isSame && teller === instance)
     return refuse(
       `App ${app} belongs to repository ${bound.repositoryName} (${bound.repositoryId}); ${event.repository.name} (${event.repository.id}) starts nothing`,

@@ -64,6 +64,7 @@ export const install = async (
       sources,
       options: deployer.options,
       ...(check === null ? {} : { check }),
+      ...(definition.mayTakeOver(rollout.app) ? { takeOver: true } : {}),
     };
     const effect = { part: deployer, folder: 'task', task: 'install' } as const;
     const handle = await tools.effect(

@@ -1,4 +1,4 @@
-import { type Artifact, type ArtifactId, packageVersion, parsePackageName } from '@pipit/core';
+import { type AppName, type Artifact, type ArtifactId, packageVersion, parsePackageName } from '@pipit/core';
 import type { BuildOperationResult } from './build.js';
 import type { OperationPorts } from './operation-ports.js';
 import { commitOf } from './read-commit.js';
@@ -19,7 +19,7 @@ export interface PackageInput {
 const nameOf = (artifact: ArtifactId): string => `${artifact.name} ${artifact.version} (${artifact.format}, ${artifact.architecture})`;
 
 /** What a packager gave is what was asked for: one name and version, measured bytes, one artifact a format and architecture. */
-const checkArtifacts = (artifacts: readonly Artifact[], version: string): void => {
+const checkArtifacts = (artifacts: readonly Artifact[], app: AppName, version: string): void => {
   const refuse = (message: string): never => {
     throw new StepFailed({
       code: 'PACKAGE_NOT_AS_ASKED',
@@ -30,6 +30,8 @@ const checkArtifacts = (artifacts: readonly Artifact[], version: string): void =
   if (artifacts.length === 0) refuse('The packager made no package');
   const seen = new Set<string>();
   for (const artifact of artifacts) {
+    // The name decides what is replaced on a host.
+    if (artifact.name !== parsePackageName(app)) refuse(`The packager made ${nameOf(artifact)}, not ${app}`);
     if (artifact.version !== version) refuse(`The packager made ${nameOf(artifact)}, not version ${version}`);
     if ('sha256' in artifact.content && artifact.format !== 'oci' && artifact.content.sha256 !== artifact.digest)
       refuse(`The packager says ${artifact.digest} of ${nameOf(artifact)}, but its bytes are ${artifact.content.sha256}`);
@@ -80,7 +82,7 @@ export const runPackage = async (ports: OperationPorts, scope: OperationScope, i
                 op,
               ),
             );
-            checkArtifacts(made, found.version);
+            checkArtifacts(made, run.app, found.version);
             tools.report(made.map(nameOf).join(', '));
             return made;
           },

@@ -1,4 +1,5 @@
 import type { ArtifactId, PackageVersion, RingName, RingRef } from '@pipit/core';
+import { appendAudit, PIPIT_ACTOR } from '../audit.js';
 import { fitsHost } from '../guard/judge-ring.js';
 import { guardPromotion } from '../guard/promotion-guard.js';
 import { planRollback } from '../guard/rollback-target.js';
@@ -127,6 +128,11 @@ export const planRollout = async (
       op,
     ),
   );
+  const foreign = reports.flatMap((report) => (report.foreign === undefined ? [] : [{ hostId: report.hostId, ...report.foreign }]));
+  for (const { hostId, name, version } of foreign) {
+    const verdict = definition.mayTakeOver(run.app) ? 'the config lets this app take it over' : 'the host will refuse to replace it';
+    tools.log(`${hostId}: ${name} ${version} is not pipit's; ${verdict}\n`);
+  }
   const now = clock.now().toISOString();
   const rollout = await records.transaction(async (transaction) => {
     const { restsOn } = choice;
@@ -171,6 +177,10 @@ export const planRollout = async (
     transaction.sendWithCommit(transaction.insert('rollouts', row));
     transaction.sendWithCommit(transaction.insertAll('rolloutHosts', listed));
     transaction.sendWithCommit(transaction.put('rings', ringRow));
+    if (definition.mayTakeOver(run.app) && foreign.length > 0) {
+      const detail = { run: run.id, packages: foreign.map(({ hostId, name, version }) => ({ hostId, name, version })) };
+      await appendAudit(transaction, { at: clock.now(), actor: PIPIT_ACTOR, action: 'rollout.take-over', subject: row.id, detail });
+    }
     return row;
   }, RECORDED_NEXT);
   tools.report(

@@ -55,6 +55,8 @@ export interface PipelineDefinition {
   roleOf(app: AppName, repositoryRole?: RoleName): RoleName;
   /** From the config; overrides the repository's own. */
   healthOf(app: AppName): HealthCheck | undefined;
+  /** Whether the config lets the app take the place of a package that is not pipit's. */
+  mayTakeOver(app: AppName): boolean;
 }
 
 export interface ChangeToMatch {

@@ -50,6 +50,8 @@ export interface SimulatedHost {
   /** Its installs fail. */
   broken: HostFault;
   installed: Receipt | undefined;
+  /** The version of a package of the app's name that is not pipit's. */
+  foreign: string | undefined;
   /** Every install that changed it, oldest first. */
   readonly installs: Receipt[];
 }
@@ -139,6 +141,7 @@ export const addHost = (
     wrongBytes: false,
     broken: false,
     installed: undefined,
+    foreign: undefined,
     installs: [],
   };
   outside.hosts.set(id, host);

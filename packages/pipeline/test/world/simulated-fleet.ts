@@ -7,6 +7,7 @@ import {
   type HostReport,
   type Notifier,
   parseHostAddress,
+  parsePackageName,
   type RolloutRequest,
 } from '@pipit/core';
 import { callOutside } from './call-outside.js';
@@ -79,6 +80,7 @@ const reportOf = (outside: Outside, host: SimulatedHost, checked: boolean): Host
         ...(host.busy ? { busy: true } : {}),
         ...(checked ? { healthy: isHealthy(outside, host) } : {}),
         ...(host.installed === undefined ? {} : { installed: host.installed }),
+        ...(host.foreign === undefined ? {} : { foreign: { name: parsePackageName('web'), version: host.foreign } }),
       }
     : { hostId: host.id, reachable: false };
 
@@ -92,6 +94,8 @@ const installOn = (outside: Outside, host: SimulatedHost, request: RolloutReques
   if (artifact === undefined) return failed('SIMULATED_NO_ARTIFACT', `no artifact for ${host.architecture}`);
   if ((host.installed?.sequence ?? 0) > request.sequence)
     return failed('SIMULATED_OLDER', `it has seen rollout ${host.installed?.sequence}`);
+  if (host.foreign !== undefined && request.takeOver !== true) return failed('SIMULATED_FOREIGN', `web ${host.foreign} is not pipit's`);
+  host.foreign = undefined;
   if (has(host.broken, version) || outside.plans.get(version)?.release === 'fails to install')
     return failed('SIMULATED_APT', 'dpkg ended with 1');
   const offered = outside.published.find(

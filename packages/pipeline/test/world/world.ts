@@ -128,6 +128,8 @@ export class World {
   pipelineName = 'web';
   /** Which refs today's config lets in. */
   takesRef: (ref: RefName) => boolean = (ref) => ref.startsWith('refs/heads/');
+  /** Whether today's config lets the app take the place of what is not pipit's. */
+  mayTakeOver = false;
   /** Whether the pipeline has a notifier. */
   notified = false;
   kills = 0;
@@ -158,6 +160,7 @@ export class World {
       deployer: part('deployer', createSimulatedDeployer(outside, life)),
       roleOf: () => ROLE,
       healthOf: () => undefined,
+      mayTakeOver: () => this.mayTakeOver,
     };
   }
 

@@ -1,5 +1,9 @@
 import { CHECK_FUNCTIONS } from './host-check-text.js';
+import { OWNERSHIP_FUNCTIONS } from './host-ownership-text.js';
 import { TRIES_FUNCTIONS } from './host-tries-text.js';
+
+/** For the shell's own `${...}` in a template. */
+const $ = '$';
 
 /**
  * Looks at a host in one round trip: POSIX sh, by root, changes nothing. Told by environment: `PIPIT_PACKAGES`; then
@@ -13,6 +17,7 @@ root=/var/lib/pipit
 tell() { printf '%s\n' "$*"; }
 ${CHECK_FUNCTIONS}
 ${TRIES_FUNCTIONS}
+${OWNERSHIP_FUNCTIONS}
 # Sets line to all that a file of one line says.
 read_line() { IFS= read -r line <"$1"; }
 
@@ -31,7 +36,13 @@ look_at_try() {
 
 look_at_deb() {
   for package in $PIPIT_PACKAGES; do
-    dpkg-query -W -f='package $''{Package} $''{db:Status-Want} $''{db:Status-Status} $''{Version}\n' "$package" 2>/dev/null
+    dpkg-query -W -f='$''{Package} $''{db:Status-Want} $''{db:Status-Status} $''{Version} $''{X-Pipit-Commit}\n' "$package" 2>/dev/null |
+      while read -r name want status version mark; do
+        case $status in
+          not-installed | config-files) ;;
+          *) if is_ours "$root/$name" "$version" "$mark"; then tell "package $name $want $status $version"; else tell "foreign $name $version"; fi ;;
+        esac
+      done
   done
   # What is pipit's stops no install of pipit's: see is_of_pipit in the host script.
   dpkg-query -W -f='$''{Package}|$''{db:Status-Status}|$''{X-Pipit-Commit}\n' 2>/dev/null |
@@ -48,7 +59,11 @@ look_at_deb() {
 
 look_at_rpm() {
   for package in $PIPIT_PACKAGES; do
-    rpm -q --qf 'package %{NAME} install installed %{VERSION}-%{RELEASE}\n' "$package" 2>/dev/null | grep '^package [^ ]* install'
+    rpm -q --qf 'package %{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' "$package" 2>/dev/null | grep '^package [^ ]* [0-9]*:' |
+      while read -r _ name version; do
+        version=${$}{version#0:}
+        if is_ours "$root/$name" "$version" "$(rpm_mark "$name")"; then tell "package $name install installed $version"; else tell "foreign $name $version"; fi
+      done
     for locks in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do
       [ -f "$locks" ] && grep -Eq "^([0-9]+:)?$package-" "$locks" && tell "held $package"
     done

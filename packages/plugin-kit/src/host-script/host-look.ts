@@ -1,4 +1,4 @@
-import { type PackageName, PluginError, parsePackageVersion, type Receipt } from '@pipit/core';
+import { type ForeignPackage, type PackageName, PluginError, parsePackageVersion, type Receipt } from '@pipit/core';
 import { type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-outcome.js';
 
 /** What a look at a host found: see `HOST_LOOK`. A look at a try says nothing of the rest. */
@@ -9,6 +9,8 @@ export interface HostLook {
     | { readonly state: 'ended'; readonly tries: number; readonly outcome: HostOutcome };
   /** What the package manager says of each package that is there. */
   readonly packages: readonly HostPackage[];
+  /** A package of a name that was asked for which is not pipit's. */
+  readonly foreign?: ForeignPackage;
   /** Packages that the package manager has left half-way and that are not pipit's, each with its state. */
   readonly broken: readonly string[];
   /** Who is at work on the host: an install of pipit's, or its package manager. */
@@ -35,9 +37,6 @@ const broken = (line: string): PluginError =>
     recovery: 'retry',
   });
 
-/** Source: dpkg-query(1), db:Status-Status; what is only configuration files is not there. */
-const ABSENT = new Set(['not-installed', 'config-files']);
-
 /**
  * Reads what `HOST_LOOK` printed, strictly: a line that is none of its own is an error and never a guess.
  *
@@ -54,6 +53,7 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
   const busy: string[] = [];
   let attempt: HostLook['attempt'];
   let health: HostLook['health'];
+  let foreign: ForeignPackage | undefined;
   const nameOf = (word: string | undefined, line: string): PackageName => {
     const name = names.find((each) => each === word);
     if (name === undefined) throw broken(line);
@@ -79,10 +79,13 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
       case 'package': {
         const [name, want, status, version] = words;
         if (want === undefined || status === undefined) throw broken(line);
-        if (version === undefined || version === '' || ABSENT.has(status)) break;
+        if (version === undefined || version === '') break;
         packages.push({ name: nameOf(name, line), isHeld: want === 'hold', status, installed: { version: parsePackageVersion(version) } });
         break;
       }
+      case 'foreign':
+        foreign = { name: nameOf(words[0], line), version: words.slice(1).join(' ') };
+        break;
       case 'receipt':
         receipts.set(nameOf(words[0], line), parseHostReceipt(words.slice(1).join(' ')));
         break;
@@ -114,6 +117,7 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
         installed: isOurs && receipt !== undefined ? receipt : each.installed,
       };
     }),
+    ...(foreign === undefined ? {} : { foreign }),
     broken: unfinished,
     busy,
     ...(health === undefined ? {} : { health }),

@@ -1,4 +1,12 @@
-import { type Digest, type PackageVersion, parseDigest, parsePackageVersion, type Receipt } from '@pipit/core';
+import {
+  type Digest,
+  type ForeignPackage,
+  type PackageVersion,
+  parseDigest,
+  parsePackageName,
+  parsePackageVersion,
+  type Receipt,
+} from '@pipit/core';
 
 /** How one try on one host ended. */
 export type HostOutcome =
@@ -15,6 +23,8 @@ export type HostOutcome =
       readonly error: HostFailure;
       /** What stood on the host then. */
       readonly present?: Receipt;
+      /** A package of that name which stood there, and is not pipit's. */
+      readonly foreign?: ForeignPackage;
     };
 
 export interface HostFailure {
@@ -60,6 +70,14 @@ const FAILURES: readonly { readonly code: string; readonly hint: string }[] = [
   {
     code: 'HOST_INSTALL_TIMED_OUT',
     hint: 'Look at what it did last in the log; most often the post-install script waits for something. Correct it, or raise `installLimit` of the deployer.',
+  },
+  {
+    code: 'HOST_PACKAGE_FOREIGN',
+    hint: "Rename the app's repository, for its package has its name. If the app is to take that package's place, set `takeOver: true` under `apps:` in its pipeline.",
+  },
+  {
+    code: 'HOST_PACKAGE_ESSENTIAL',
+    hint: "Rename the app's repository, for its package has its name. No setting allows this.",
   },
   {
     code: 'HOST_PACKAGE_DISPLACES',
@@ -112,6 +130,17 @@ const presentIn = (fields: unknown): Receipt | undefined => {
   }
 };
 
+const foreignIn = (fields: unknown): ForeignPackage | undefined => {
+  if (typeof fields !== 'object' || fields === null || !('name' in fields) || !('version' in fields)) return undefined;
+  const { name, version } = fields;
+  if (typeof name !== 'string' || typeof version !== 'string') return undefined;
+  try {
+    return { name: parsePackageName(name), version };
+  } catch {
+    return undefined;
+  }
+};
+
 const healthIn = ({ healthy, health }: Readonly<Record<string, unknown>>): Pick<HostOutcome & { state: 'installed' }, 'health'> => {
   if (healthy === true) return { health: { healthy } };
   return healthy === false ? { health: { healthy, why: typeof health === 'string' ? health : '' } } : {};
@@ -135,8 +164,14 @@ export const parseHostOutcome = (text: string): HostOutcome => {
     const known = FAILURES.find((failure) => failure.code === fields.code);
     const message = fields.message;
     const present = presentIn(fields.present);
+    const foreign = foreignIn(fields.foreign);
     if (known !== undefined && typeof message === 'string')
-      return { state, error: { code: known.code, message, hint: known.hint }, ...(present === undefined ? {} : { present }) };
+      return {
+        state,
+        error: { code: known.code, message, hint: known.hint },
+        ...(present === undefined ? {} : { present }),
+        ...(foreign === undefined ? {} : { foreign }),
+      };
   }
   return { state: 'failed', error: brokenHostOutcome(JSON.stringify(text.slice(0, 200))) };
 };

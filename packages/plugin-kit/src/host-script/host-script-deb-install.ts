@@ -21,11 +21,7 @@ deb_install_file() {
   deb_read_file
   deb_pin
   # Our own source is left out here: with it apt may take the repository's copy of this version instead of the file that was checked.
-  set --
-  for other in "$root"/etc/apt/sources.list.d/*; do
-    [ -e "$other" ] && [ "$other" != "$list" ] && set -- "$@" "$other"
-  done
-  [ "$#" -eq 0 ] || ln -s -- "$@" "$work/sources.d/"
+  deb_link_other_sources
   others=
   if [ -n "$relations$unsettled" ]; then deb_plan; fi
   if [ -n "$unsettled" ]; then deb_install_alone; else deb_install_by_apt; fi
@@ -59,7 +55,29 @@ deb_read_file() {
   if [ "$is_name" != "$PIPIT_PACKAGE" ] || [ "$is_version" != "$PIPIT_VERSION" ]; then
     conclude failed HOST_PACKAGE_MISNAMED "The file of $PIPIT_PACKAGE $PIPIT_VERSION holds the package $is_name $is_version. Nothing was installed"
   fi
+  if printf '%s\n' "$fields" | grep -Eq '^(Essential|Protected|Important): *yes'; then
+    conclude refused HOST_PACKAGE_ESSENTIAL "$PIPIT_PACKAGE $PIPIT_VERSION calls itself essential, which an app's package may not. Nothing was installed"
+  fi
   relations=$(printf '%s\n' "$fields" | grep -Ev '^(Package|Version): ')
+  [ -z "$relations" ] || deb_refuse_displaced
+}
+
+# Another package that stands here must not be replaced by way of a field either.
+deb_refuse_displaced() {
+  displaced=$(printf '%s\n' "$relations" | awk '/^[^ ]/ { field = $1 } field ~ /^(Provides|Conflicts|Breaks|Replaces):$/ { sub(/^[^ ]*:/, ""); print }' |
+    tr ',|' '\n\n' | sed 's/^ *//; s/[ (:].*//' | sort -u)
+  for name in $displaced; do
+    [ "$name" != "$PIPIT_PACKAGE" ] || continue
+    case $(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} ' "$name" 2>/dev/null) in
+      '' | 'not-installed ' | 'config-files ') continue ;;
+    esac
+    if deb_is_needed "$name"; then
+      conclude refused HOST_PACKAGE_ESSENTIAL "$PIPIT_PACKAGE $PIPIT_VERSION provides, replaces or excludes $name, which this host cannot do without. Nothing was installed"
+    fi
+    if [ "$PIPIT_TAKE_OVER" = no ] || [ -e "$root/var/lib/pipit/$name/receipt.json" ]; then
+      conclude refused HOST_PACKAGE_FOREIGN "$PIPIT_PACKAGE $PIPIT_VERSION provides, replaces or excludes $(named "$name"), which stands on this host. Nothing was installed"
+    fi
+  done
 }
 
 install_options='--yes --allow-downgrades --reinstall --no-install-recommends'

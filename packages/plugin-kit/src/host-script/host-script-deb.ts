@@ -21,6 +21,14 @@ apt() {
   fi
 }
 
+apt_cache() {
+  if [ -n "$root" ]; then
+    apt-cache -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" "$@"
+  else
+    apt-cache "$@"
+  fi
+}
+
 # Exactly what it is told: nothing is overwritten or removed that belongs to another package, whatever the host's dpkg.cfg allows.
 run_dpkg() {
   set -- --force-confold --force-confdef --force-downgrade --no-force-overwrite --no-force-depends --no-force-remove-essential "$@"
@@ -53,13 +61,16 @@ holder_in() {
 
 deb_read_standing() {
   standing=
-  is=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} $''{Version}\n' "$PIPIT_PACKAGE" 2>/dev/null)
-  is=${$}{is%%"$newline"*}
-  case $is in 'installed '* | triggers-*' '*) standing=${$}{is#* } ;; esac
+  standing_mark=
+  while read -r is version mark; do
+    case $is in installed | triggers-*) standing=$version standing_mark=$mark ;; esac
+  done <<END
+$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{db:Status-Status} $''{Version} $''{X-Pipit-Commit}\n' "$PIPIT_PACKAGE" 2>/dev/null)
+END
 }
 
-# By one look at all packages, sets standing, want (hold, where somebody put it on hold), unsettled (packages of pipit's that are not wholly
-# installed) and strangers (packages that are left half-way, and are not pipit's).
+# By one look at all packages, sets standing, want (hold, where somebody put it on hold), theirs (what has the package's name and is not pipit's,
+# whole or not), unsettled (packages of pipit's that are not wholly installed) and strangers (packages that are left half-way, and are not pipit's).
 deb_look() {
   deb_look_again
   deb_choose_user
@@ -69,20 +80,22 @@ deb_look() {
 deb_look_again() {
   standing=
   want=
+  theirs=
   unsettled=
   strangers=
   looked=$(dpkg-query --admindir="$root/var/lib/dpkg" -W \
     -f='$''{Package}|$''{db:Status-Want}|$''{db:Status-Eflag}|$''{db:Status-Status}|$''{Version}|$''{X-Pipit-Commit}\n' 2>/dev/null |
     awk -F'|' -v package="$PIPIT_PACKAGE" '
       { mark = $6 == "" ? "none" : "pipit" }
-      $1 == package { print "this", $2, $4, $5 }
+      $1 == package { print "this", $2, $4, mark, $5 }
       $4 ~ /^(half-installed|unpacked|half-configured)$/ || $3 == "reinstreq" { print "half", $1, $4, mark }
       $4 ~ /^triggers-/ && $1 != package { print "waits", $1, $4, mark }')
-  while read -r what one two three; do
+  while read -r what one two three version; do
     case $what in
       this)
         want=$one
-        case $two in installed | triggers-*) standing=$three ;; esac
+        case $two in installed | triggers-*) standing=$version ;; esac
+        case $two in not-installed | config-files) ;; *) is_ours "$state" "$version" "${$}{three#none}" || theirs=$version ;; esac
         ;;
       half) if is_of_pipit "$one" "$three"; then unsettled="$unsettled$one "; else strangers="$strangers$one ($two) "; fi ;;
       waits) if is_of_pipit "$one" "$three"; then unsettled="$unsettled$one "; fi ;;
@@ -128,6 +141,8 @@ deb_preflight() {
     conclude refused HOST_PACKAGE_HELD "$PIPIT_PACKAGE is on hold on this host"
   fi
 
+  deb_refuse_theirs
+
   # dpkg's journal: files whose names are numbers.
   journal=no
   for entry in "$root"/var/lib/dpkg/updates/[0-9]*; do
@@ -145,6 +160,62 @@ deb_preflight() {
   for name in $unsettled; do
     [ "$name" = "$PIPIT_PACKAGE" ] || echo "pipit: $(named "$name") is not wholly installed on this host; it is left as it is"
   done
+}
+
+# The package's name must not be that of a package that is not pipit's, which the install would replace.
+deb_refuse_theirs() {
+  # What the host's sources call essential is never replaced by an app, also where it is not installed. An app's own package was looked at before.
+  if [ -n "$theirs" ] || [ -z "$standing" ]; then
+    if deb_is_needed "$PIPIT_PACKAGE" || deb_is_listed_essential; then
+      conclude refused HOST_PACKAGE_ESSENTIAL "$PIPIT_PACKAGE is a package that this host cannot do without. Nothing was installed"
+    fi
+  fi
+  [ -n "$theirs" ] || return 0
+  whose=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f='$''{Maintainer}\n' "$PIPIT_PACKAGE" 2>/dev/null | head -n 1)
+  if [ "$PIPIT_TAKE_OVER" = no ]; then
+    conclude refused HOST_PACKAGE_FOREIGN "$PIPIT_PACKAGE $theirs stands on this host and is not pipit's${$}{whose:+ (it is maintained by $whose)}. Nothing was installed"
+  fi
+  echo "pipit: $PIPIT_PACKAGE $theirs, which is not pipit's, is taken over: the config allows it"
+}
+
+# deb_is_needed PACKAGE: Essential, protected, of Priority required or important, or needed by one of those, all by what is installed here.
+deb_is_needed() {
+  dpkg-query --admindir="$root/var/lib/dpkg" -W \
+    -f='$''{Package}\t$''{db:Status-Status}\t$''{Essential}$''{Protected}$''{Important}\t$''{Priority}\t$''{Pre-Depends},$''{Depends}\t$''{X-Pipit-Commit}\n' 2>/dev/null |
+    awk -F'\t' -v package="$1" '
+      $2 == "not-installed" || $2 == "config-files" || $6 != "" { next }
+      {
+        needs[$1] = needs[$1] "," $5
+        if ($3 ~ /yes/ || $4 == "required" || $4 == "important") { queue[++last] = $1; core[$1] = 1 }
+      }
+      END {
+        for (at = 1; at <= last; at++) {
+          count = split(needs[queue[at]], words, /[,|]/)
+          for (i = 1; i <= count; i++) {
+            name = words[i]; sub(/^ */, "", name); sub(/[ (:].*/, "", name)
+            if (name != "" && !(name in core)) { core[name] = 1; queue[++last] = name }
+          }
+        }
+        exit !(package in core)
+      }'
+}
+
+# All sources but our own, which offers this package.
+deb_link_other_sources() {
+  set --
+  for other in "$root"/etc/apt/sources.list.d/*; do
+    [ -e "$other" ] && [ "$other" != "$list" ] && set -- "$@" "$other"
+  done
+  [ "$#" -eq 0 ] || ln -sf -- "$@" "$work/sources.d/"
+}
+
+deb_is_listed_essential() {
+  deb_link_other_sources
+  apt_cache show -o Dir::Etc::sourceparts="$work/sources.d" "$PIPIT_PACKAGE" 2>/dev/null | awk '
+    BEGIN { RS = ""; code = 1 }
+    /(^|\n)X-Pipit-Commit:/ { next }
+    /(^|\n)(Essential|Protected|Important): *yes/ || /(^|\n)Priority: *(required|important)/ { code = 0 }
+    END { exit code }'
 }
 
 # named PACKAGE: with the app whose install brought it, as far as that is known.

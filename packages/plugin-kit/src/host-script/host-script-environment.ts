@@ -25,6 +25,8 @@ export interface HostInstall {
   readonly source: InstallSource & { readonly format: 'deb' | 'rpm' };
   /** An absolute path without `/` at its end, for a host that is a folder of this machine; empty for a real host. Default: empty. */
   readonly root?: string;
+  /** Whether the app may take the place of a package that is not pipit's. Default: no. */
+  readonly takeOver?: boolean;
   /** Restarted by systemd after the install, on a real host. Default: none. */
   readonly restart?: readonly UnitName[];
   /** How long the install may take; what is still at work then is ended with all its processes. Default: 10 minutes. */
@@ -43,6 +45,8 @@ export interface HostScriptPaths {
   readonly lock: string;
   /** What is installed: see `parseHostReceipt`. */
   readonly receipt: string;
+  /** What the newest install was to bring; it may not have ended. */
+  readonly intent: string;
   /** How this try ended: see `parseHostOutcome`. Absent until then. */
   readonly outcome: string;
   /** All that apt-get and dpkg said in this try. */
@@ -181,6 +185,7 @@ export const hostScriptPaths = (
   return {
     lock: `${state}/lock`,
     receipt: `${ofPackage}/receipt.json`,
+    intent: `${ofPackage}/intent.json`,
     outcome: `${ofPackage}/outcomes/${hostTryId(install.key)}.json`,
     log: `${ofPackage}/outcomes/${hostTryId(install.key)}.log`,
   };
@@ -211,6 +216,7 @@ export const hostScriptEnvironment = (install: HostInstall): Labels => {
     PIPIT_KEY: writtenKey(install.key),
     PIPIT_ID: hostTryId(install.key),
     PIPIT_SIZE: install.size === undefined ? '' : String(install.size),
+    PIPIT_TAKE_OVER: install.takeOver === true ? 'yes' : 'no',
     PIPIT_FORMAT: source.format,
     PIPIT_SOURCE: source.format === 'deb' ? debSource(app, source, keys.length, root) : rpmSource(app, source, keys.length),
     PIPIT_AUTH: source.format === 'deb' ? debAuth(source) : rpmAuth(source),

@@ -9,8 +9,11 @@ command -v dnf >/dev/null 2>&1 || dnf=yum
 
 rpm_read_standing() {
   # What is not there has a line too, and an exit code.
-  standing=$(rpm -q --qf '%{VERSION}-%{RELEASE}\n' "$PIPIT_PACKAGE" 2>/dev/null) || standing=
+  standing=$(rpm -q --qf '%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' "$PIPIT_PACKAGE" 2>/dev/null) || standing=
   standing=${$}{standing%%"$newline"*}
+  standing=${$}{standing#0:}
+  standing_mark=
+  [ -z "$standing" ] || standing_mark=$(rpm_mark "$PIPIT_PACKAGE")
 }
 
 rpm_look() { rpm_read_standing; }
@@ -21,6 +24,21 @@ rpm_preflight() {
       conclude refused HOST_PACKAGE_HELD "$PIPIT_PACKAGE is locked to a version on this host ($locks)"
     fi
   done
+  if rpm_is_needed "$PIPIT_PACKAGE"; then
+    conclude refused HOST_PACKAGE_ESSENTIAL "$PIPIT_PACKAGE is a package that this host cannot do without. Nothing was installed"
+  fi
+  if [ -n "$standing" ] && ! is_ours "$state" "$standing" "$standing_mark"; then
+    if [ "$PIPIT_TAKE_OVER" = no ]; then
+      conclude refused HOST_PACKAGE_FOREIGN "$PIPIT_PACKAGE $standing stands on this host and is not pipit's. Nothing was installed"
+    fi
+    echo "pipit: $PIPIT_PACKAGE $standing, which is not pipit's, is taken over: the config allows it"
+  fi
+}
+
+# dnf's own list of what is never removed, and what everything on the host needs.
+rpm_is_needed() {
+  case $1 in bash | coreutils | dnf | filesystem | glibc | kernel | kernel-core | rpm | setup | systemd | yum) return 0 ;; esac
+  cat /etc/dnf/protected.d/*.conf /etc/yum/protected.d/*.conf 2>/dev/null | grep -qxF -- "$1"
 }
 
 # Disabled, so that nothing but this script installs from it. The index must be signed, and it names the digests of the packages.

@@ -1,4 +1,5 @@
 import { CHECK_FUNCTIONS } from './host-check-text.js';
+import { OWNERSHIP_FUNCTIONS } from './host-ownership-text.js';
 import { DEB_FUNCTIONS } from './host-script-deb.js';
 import { DEB_INSTALL_FUNCTIONS } from './host-script-deb-install.js';
 import { RPM_FUNCTIONS } from './host-script-rpm.js';
@@ -123,7 +124,9 @@ present() {
   read_kept
   "$PIPIT_FORMAT"_read_standing
   [ -n "$standing" ] || return 0
-  if [ "$receipt_version" = "$standing" ]; then
+  if ! is_ours "$state" "$standing" "$standing_mark"; then
+    printf ',"foreign":{"name":"%s","version":"%s"}' "$PIPIT_PACKAGE" "$(json_text "$standing")"
+  elif [ "$receipt_version" = "$standing" ]; then
     printf ',"present":{"version":"%s","digest":"%s","sequence":%s}' "$standing" "$receipt_digest" "$receipt_sequence"
   else
     printf ',"present":{"version":"%s"}' "$standing"
@@ -175,6 +178,7 @@ find_digest() {
 
 # --- the package manager: each step by its name in the functions below -----------------------------------------------------------------
 
+${OWNERSHIP_FUNCTIONS}
 ${DEB_FUNCTIONS}
 ${DEB_INSTALL_FUNCTIONS}
 ${RPM_FUNCTIONS}

@@ -46,6 +46,7 @@ const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDef
     notifiers: pipeline.notify.map((slot) => part('notifier', slot)),
     roleOf: (app, repositoryRole) => overridesOf(pipeline, app)?.role ?? repositoryRole ?? pipeline.role,
     healthOf: (app) => overridesOf(pipeline, app)?.health ?? pipeline.health,
+    mayTakeOver: (app) => overridesOf(pipeline, app)?.takeOver === true,
   };
 };
 

@@ -1,6 +1,7 @@
 import {
   appNameOf,
   isPluginError,
+  isReservedPackageName,
   PluginError,
   packageVersion,
   parseCommitSha,
@@ -98,6 +99,12 @@ const makePlan = async (ports: ViewPorts, query: PlanQuery): Promise<PlanView> =
   const pipeline = definitionFor(match.pipeline, app);
   const commit = await sources.fetchCommit(query.repository, ref, sha, call.signal);
   const problems: ErrorRecord[] = [];
+  if (isReservedPackageName(app))
+    problems.push({
+      code: 'APP_NAME_RESERVED',
+      message: `The package of app ${app} would have the name of one that hosts cannot do without`,
+      hint: "Rename the repository: an app's package has its name.",
+    });
   const facts = await sources.readFacts(commit, app, call.signal).catch((error: unknown) => {
     if (!isPluginError(error) || error.recovery !== 'stop') throw error;
     problems.push({ code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) });

@@ -3,6 +3,7 @@ import type {
   ArtifactId,
   ChangeEvent,
   Commit,
+  ForeignPackage,
   HealthCheck,
   HealthFinding,
   HostReport,
@@ -88,6 +89,7 @@ export const hostReport: z.ZodType<HostReport> = named(
     healthy: z.boolean().exactOptional(),
     raw: z.string().exactOptional(),
     installed: receipt.exactOptional(),
+    foreign: z.object({ name: branded<ForeignPackage['name']>(), version: z.string() }).exactOptional(),
     error: errorRecord.exactOptional(),
   }),
 );
