@@ -13,6 +13,7 @@ import { addLogsCommand } from './commands/logs.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addPromoteCommand } from './commands/promote.js';
 import { addReconcileCommand } from './commands/reconcile.js';
+import { addRetryCommand } from './commands/retry.js';
 import { addRollbackCommand } from './commands/rollback.js';
 import { addRunCommand } from './commands/run-show.js';
 import { addRunsCommand } from './commands/runs.js';
@@ -53,6 +54,7 @@ const COMMANDS: readonly ((program: Command, launch: Launch) => void)[] = [
   addHostsCommand,
   addEventsCommand,
   addAuditCommand,
+  addRetryCommand,
   addReconcileCommand,
   addTokenCommand,
 ];

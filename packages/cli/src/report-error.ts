@@ -1,4 +1,4 @@
-import { isPluginError } from '@pipit/core';
+import { explainSystemError, isPluginError } from '@pipit/core';
 import { exitCodeOfError } from './cli-error.js';
 import type { ExitCode } from './exit-codes.js';
 import { cleanBlock } from './render/clean-text.js';
@@ -11,7 +11,8 @@ export interface ShownError {
 }
 
 /** Anything thrown, as a person or a script is told of it. */
-export const describeError = (thrown: unknown): ShownError => {
+export const describeError = (given: unknown): ShownError => {
+  const thrown = explainSystemError(given);
   if (isPluginError(thrown))
     return { code: thrown.code, message: thrown.message, ...(thrown.hint === undefined ? {} : { hint: thrown.hint }) };
   return {

@@ -88,6 +88,7 @@ const buildPipeline = (name: string, pipeline: CorePipeline, slots: SlotsOfPipel
   ...(slots.transport === undefined ? {} : { transport: buildSlot(slots.transport) }),
   notify: slots.notify.map(buildSlot),
   role: pipeline.role,
+  patienceMs: pipeline.patience,
   rings: pipeline.rings.map(buildRing),
   ...(pipeline.health === undefined ? {} : { health: buildHealth(pipeline.health) }),
   apps: buildApps(pipeline),

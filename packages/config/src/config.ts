@@ -68,6 +68,8 @@ export interface PipelineConfig {
   readonly notify: readonly Slot[];
   /** Default `app`. */
   readonly role: RoleName;
+  /** For how long a run waits for a fault that may pass; milliseconds, default 15 minutes. */
+  readonly patienceMs: number;
   /** In order; at least one. A release is finished in the last one. */
   readonly rings: readonly RingConfig[];
   readonly health?: HealthCheck;

@@ -111,6 +111,9 @@ const pipeline = z.strictObject({
   transport: slot('Reaches other hosts, for `on`. Default: the deployer, if it can, else the only instance that can.').optional(),
   notify: z.array(slot('Told of each change of a run.')).default([]).describe('Whom to tell of each change of a run. Default: nobody.'),
   role: role().prefault('app').describe('Which part of the hosts. Default: app.'),
+  patience: duration()
+    .prefault('15m')
+    .describe('How long a run waits for a fault that may pass (a full disk, a part that does not answer) before it fails. Default: 15m.'),
   rings: z
     .array(ring)
     .min(1, 'At least one ring is needed')

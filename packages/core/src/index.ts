@@ -79,3 +79,4 @@ export { isPluginError, PluginError, type PluginErrorOptions, type Recovery, rec
 export type { OutputOf, Schema } from './schema.js';
 export { createSecret, isSecret, type Secret } from './secret.js';
 export { requireStorable, storableJson, storableText } from './storable-text.js';
+export { explainSystemError, isTransient } from './system-error.js';

@@ -13,6 +13,7 @@ export {
 export { type Cancelled, cancel } from './commands/cancel.js';
 export type { Asked, CommandPorts } from './commands/command-ports.js';
 export { type Promoted, type PromoteRequest, promote } from './commands/promote.js';
+export { type Retried, retry } from './commands/retry.js';
 export { type RollbackRequest, type RolledBack, rollback } from './commands/rollback.js';
 export { type Conductor, type ConductorOptions, type ConductorPorts, createConductor } from './conduct/conductor.js';
 export { decide, type Move, type RunView } from './conduct/decide.js';

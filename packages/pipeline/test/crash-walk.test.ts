@@ -39,7 +39,7 @@ const checkOnce = async (world: World): Promise<void> => {
     expect(run.reason).toBeTruthy();
     const recorded = (await world.records.list('audit', { where: { subject: run.id } })).map((line) => line.action);
     expect(recorded.filter((action) => action === 'run.begin')).toHaveLength(run.kind === 'delivery' ? 1 : 0);
-    expect(recorded.filter((action) => action === 'run.end')).toHaveLength(1);
+    expect(recorded.filter((action) => action === 'run.end')).toHaveLength(run.attempt);
     for (const event of await world.records.list('events'))
       expect(event).toMatchObject({ state: 'handled', outcome: expect.stringMatching(/^Run web-\d+ began$/) });
   }
@@ -68,6 +68,27 @@ const scenarios: readonly Scenario[] = [
         ['canary', 1],
         ['production', 1],
       ]);
+    },
+  },
+  {
+    name: 'a publication and an advertisement that wait for a fault to pass, and a retry',
+    play: async (killAt, how) => {
+      const world = new World({ rings: automatic, killAt, ...how });
+      world.patienceMs = 90_000;
+      world.outage('repository.publish', 40_000, 'disk full');
+      world.outage('advertiser.write', 60 * 60_000, 'lost after');
+      await world.push();
+      await world.settle();
+      world.outside.outages.clear();
+      // A person who got no answer looks before asking again.
+      if ((await world.run(1)).outcome === 'failed') await world.retry('web-1').catch(() => undefined);
+      await world.settle();
+      return world;
+    },
+    check: async (world) => {
+      expect(world.outside.builds).toHaveLength(1);
+      expect(world.outside.publications).toHaveLength(1);
+      expect(await world.records.list('operations', { where: { state: ['waiting', 'running', 'pending'] } })).toEqual([]);
     },
   },
   {

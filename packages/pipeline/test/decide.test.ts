@@ -47,6 +47,8 @@ const run: RunRow = {
   completedStages: [],
   waitingFor: null,
   dueAt: null,
+  waitedMs: 0,
+  dueAfterMs: null,
   outcome: null,
   reason: null,
   failure: null,
@@ -64,7 +66,7 @@ const rolloutOf = (ring: string, changes: Partial<RolloutRow> = {}): RolloutRow 
     ...ref,
     id: rolloutIdOf(ref, 1),
     runId: run.id,
-    operationId: operationIdOf(run.id, 'x', 1),
+    operationId: operationIdOf(run.id, `rollout:${ring}`, 1),
     sequence: 1,
     version,
     artifacts: [],
@@ -99,6 +101,8 @@ const before = (stage: string, changes: Partial<RunView> = {}, of: Partial<RunRo
   policies: RINGS,
   newerRun: undefined,
   now: new Date(Date.parse(AT) + 3_600_000),
+  waitedMs: 60_000,
+  patienceMs: 900_000,
   ...changes,
 });
 
@@ -113,6 +117,7 @@ const operation = (stage: string, state: OperationState, code = 'E'): OperationR
   result: null,
   error: state === 'failed' || state === 'cancelled' ? { code, message: 'it broke' } : null,
   attempt: 1,
+  round: 1,
   createdAt: AT,
   startedAt: AT,
   endedAt: null,
@@ -130,6 +135,8 @@ const say = (move: Move): string => {
       return move.supersede ? 'lock, supersede' : 'lock';
     case 'wait':
       return `wait for ${move.for}`;
+    case 'resume':
+      return 'resume';
     case 'roll-back':
       return `go to ${move.stage.name}`;
     case 'end':
@@ -164,7 +171,7 @@ describe('the next move of a run', () => {
   const other = lockAll(runIdOf(APP, 9));
   const newer = { ...run, id: runIdOf(APP, 2), number: 2 };
   const asked = { runId: run.id, ring: policy('production').name, sequence: 1, version, actor: 'anna', reason: null, createdAt: AT };
-  const soon = { now: new Date(Date.parse(AT) + 59_999) };
+  const soon = { waitedMs: 59_999 };
   const cancelledBy = { cancelRequestedBy: 'anna' };
   const goingBack = (ring: string): RunRow => ({
     ...run,

@@ -25,6 +25,7 @@ const definitionWith = (notifier: PipelineDefinition['notifiers'][number]): Pipe
   return {
     name: 'web',
     rings: [],
+    patienceMs: 0,
     ...parts,
     notifiers: [notifier],
     roleOf: () => ROLE,

@@ -11,7 +11,10 @@ type Action =
   | { readonly do: 'rollback'; readonly ring: 'canary' | 'production' }
   | { readonly do: 'cancel'; readonly run: number }
   | { readonly do: 'hurt'; readonly host: string; readonly how: 'reachable' | 'busy' | 'sick' | 'wrongBytes' | 'broken' }
-  | { readonly do: 'fail'; readonly call: string; readonly fault: Fault };
+  | { readonly do: 'fail'; readonly call: string; readonly fault: Fault }
+  | { readonly do: 'outage'; readonly call: string; readonly ms: number; readonly how: 'retry' | 'disk full' | 'lost after' }
+  | { readonly do: 'retry'; readonly run: number }
+  | { readonly do: 'step'; readonly ms: number };
 
 const NUM_RUNS = 120;
 const HOSTS = { canary: ['canary1', 'canary2'], production: ['web1', 'web2', 'web3'] };
@@ -46,6 +49,17 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('rollback' as const), ring: fc.constantFrom('canary' as const, 'production' as const) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), run: fc.integer({ min: 1, max: 6 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('retry' as const), run: fc.integer({ min: 1, max: 6 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('step' as const), ms: fc.integer({ min: -86_400_000, max: 86_400_000 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('outage' as const),
+      call: fc.constantFrom(...CALLS),
+      ms: fc.integer({ min: 1_000, max: 1_200_000 }),
+      how: fc.constantFrom('retry' as const, 'disk full' as const, 'lost after' as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ do: 'crash' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'stop' as const }) },
   { weight: 2, arbitrary: fc.constant({ do: 'heal' as const }) },
@@ -91,6 +105,12 @@ const perform = async (world: World, step: Action): Promise<void> => {
       return orRefused(world.rollback({ ring: policy(step.ring).name }));
     case 'cancel':
       return orRefused(world.cancel(`web-${step.run}`));
+    case 'retry':
+      return orRefused(world.retry(`web-${step.run}`));
+    case 'step':
+      return world.clock.step(step.ms);
+    case 'outage':
+      return world.outage(step.call, step.ms, step.how);
     case 'crash':
       return world.crash();
     case 'stop':
@@ -135,7 +155,11 @@ const check = async (world: World): Promise<void> => {
   // Promise 8: one install at a time, and one run a ring. Keys keep a lock from being held twice.
   const open = (await records.list('runs', { where: { state: ['active', 'waiting'] } })).map((run) => run.id);
   for (const lock of await records.list('locks')) expect(open, lock.name).toContain(lock.runId);
-  expect(rollouts.filter((each) => each.endedAt === null).length, 'rollouts under way').toBeLessThanOrEqual(1);
+  for (const ring of ['canary', 'production'])
+    expect(
+      rollouts.filter((each) => each.ring === ring && each.endedAt === null).length,
+      `rollouts under way in ${ring}`,
+    ).toBeLessThanOrEqual(1);
   // Promise 5: nothing twice.
   expect(new Set(outside.builds.map((build) => build.key)).size).toBe(outside.builds.length);
   expect(new Set(outside.publications.map((each) => each.version)).size).toBe(outside.publications.length);
@@ -162,6 +186,7 @@ it('whatever is pushed, promoted, hurt and killed, in whichever order, the promi
       }
       await perform(world, { do: 'heal' });
       world.outside.faults.clear();
+      world.outside.outages.clear();
       await world.settle();
       await check(world);
       expect(world.outside.folders).toEqual(new Set());

@@ -441,8 +441,8 @@ describe('calls that go wrong for a while', () => {
     await world.push();
     const begun = world.clock.time;
     await world.settle();
-    expect(await world.run(1)).toMatchObject({ outcome: 'failed', reason: 'ci.inspect does not answer' });
-    expect(world.clock.time - begun).toBeLessThan(20 * 60_000);
+    expect(await world.run(1)).toMatchObject({ outcome: 'failed', reason: expect.stringMatching(/^ci.inspect does not answer; still so/) });
+    expect(world.clock.time - begun).toBeLessThan(25 * 60_000);
     expect(world.clock.time - begun).toBeGreaterThan(5 * 60_000);
   });
 });

@@ -10,6 +10,7 @@ import type {
   OperationRow,
   Promoted,
   ReleaseRow,
+  Retried,
   RolledBack,
   RolloutHostRow,
   RolloutRow,
@@ -187,6 +188,8 @@ export interface Api {
   promote(command: PromoteCommand): Promise<Promoted>;
   rollback(command: RollbackCommand): Promise<RolledBack>;
   cancel(command: { readonly runId: string; readonly reason?: string }): Promise<Cancelled>;
+  /** Continues a failed run at the stage that failed. */
+  retry(command: { readonly runId: string; readonly reason?: string }): Promise<Retried>;
   /** Lifts a quarantine: takes what the outside advertises as the database's sequences. Answers what it took. */
   reconcile(command: {
     readonly reason: string;

@@ -20,6 +20,7 @@ export const VERB_OF = {
   promote: 'promote',
   rollback: 'rollback',
   cancel: 'cancel',
+  retry: 'retry',
   reconcile: 'reconcile',
   listTokens: 'manage-tokens',
   createToken: 'manage-tokens',

@@ -17,6 +17,7 @@ import {
   type OperationId,
   promote,
   type RunId,
+  retry,
   rollback,
 } from '@pipit/pipeline';
 import type { Api } from './api.js';
@@ -187,6 +188,7 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
         }),
       ),
     cancel: ({ runId, reason }) => cancel(commands(), { runId: runId as RunId, actor, ...whyOf(reason) }), // an id that nobody made finds nothing
+    retry: ({ runId, reason }) => unlessQuarantined(() => retry(commands(), { runId: runId as RunId, actor, ...whyOf(reason) })), // an id that nobody made finds nothing
     reconcile: async ({ reason }) => ({ rings: await container.get(parts.quarantine).reconcile(actor, reason) }),
     listTokens: () => container.get(parts.tokens).list(),
     createToken: async (command) => {

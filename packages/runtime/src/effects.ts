@@ -1,4 +1,4 @@
-import { type Call, type Logger, type Op, PluginError, type Sandbox, type Services } from '@pipit/core';
+import { type Call, explainSystemError, type Logger, type Op, PluginError, type Sandbox, type Services } from '@pipit/core';
 import type { FolderFileStore } from '@pipit/engine-dbos';
 import type { EffectRequest, Effects, Records } from '@pipit/pipeline';
 import type { Redactor } from '@pipit/plugin-kit';
@@ -98,7 +98,7 @@ export const createEffects = (options: EffectsOptions): RuntimeEffects => {
     } catch (thrown) {
       // Nothing refers to what a failed effect stored.
       await stored.takeBack().catch((error: unknown) => logger.warn({ error }, 'Files of a failed effect not removed'));
-      throw redactError(redactor, thrown);
+      throw redactError(redactor, explainSystemError(thrown));
     } finally {
       const passing = request.folder === 'attempt' && folder !== undefined ? [...connected, folder] : connected;
       for (const each of passing) await each.remove();

@@ -46,7 +46,7 @@ export const readMetrics = async (records: Records): Promise<Metrics> => {
   });
   const count = (waiting: string): number => open.filter((run) => (run.waitingFor ?? 'nothing') === waiting).length;
   return [
-    ...['nothing', 'promotion', 'bake', 'rollout-lock'].map((waiting) =>
+    ...['nothing', 'promotion', 'bake', 'rollout-lock', 'outside'].map((waiting) =>
       gauge('pipit_runs_open', 'Runs that have not ended, by what they wait for.', count(waiting), { waiting }),
     ),
     gauge('pipit_events_pending', 'Accepted events that are not handled yet.', events.length),

@@ -18,7 +18,7 @@ export interface ErrorAnswer {
 /** Long enough for a restart of the database, short enough for a person who waits. */
 export const RETRY_AFTER_SECONDS = '5';
 
-const CONFLICTS = /^(?:PROMOTION_|ROLLBACK_)|^RUN_ENDED$/;
+const CONFLICTS = /^(?:PROMOTION_|RETRY_|ROLLBACK_)|^RUN_ENDED$/;
 
 const statusOf = (code: string, recovery: string): number => {
   if (code === 'RIGHT_MISSING') return 403;

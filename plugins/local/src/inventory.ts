@@ -55,7 +55,7 @@ const invalid = (file: string, problems: readonly Problem[]): PluginError =>
       .map(({ line, column, text }) => `${file}:${line}:${column}: ${text}`)
       .join('\n'),
     hint: 'Mend the lines that are named. A host looks so: web1: { address: 127.77.0.11, tags: ["web::app_canary"] }',
-    recovery: 'stop',
+    recovery: 'retry',
   });
 
 /** Where a problem's path leads: the value, or where there is none its nearest parent; for a key that should not be, the key. */
@@ -79,7 +79,7 @@ const placeOf = (document: ReturnType<typeof parseDocument>, path: readonly Prop
  * Reads an inventory's text.
  *
  * @param file shown in messages
- * @throws PluginError `INVENTORY_INVALID` (stop), one line of the message a problem: `file:line:column: what was expected`
+ * @throws PluginError `INVENTORY_INVALID` (retry: it may be in the middle of being saved), one line of the message a problem: `file:line:column: what was expected`
  */
 export const parseInventory = (text: string, file: string): readonly InventoryHost[] => {
   const lines = new LineCounter();

@@ -33,7 +33,7 @@ const readInventory = async (file: string): Promise<readonly InventoryHost[]> =>
       code: 'INVENTORY_NOT_READABLE',
       message: `The inventory ${file} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
       hint: 'Make the file, or say in `inventory:` where it is. An inventory without hosts is: hosts: {}',
-      recovery: 'stop',
+      recovery: 'retry',
       cause: thrown,
     });
   }

@@ -93,7 +93,7 @@ it('names every problem with its place', async () => {
     () => undefined,
     (error: unknown) => error,
   );
-  expect(thrown).toMatchObject({ code: 'INVENTORY_INVALID', recovery: 'stop', hint: expect.stringContaining('address') });
+  expect(thrown).toMatchObject({ code: 'INVENTORY_INVALID', recovery: 'retry', hint: expect.stringContaining('address') });
   const lines = String((thrown as Error).message)
     .replaceAll(inventory, 'inventory.yaml')
     .split('\n');

@@ -59,6 +59,9 @@ const operationState = (state: OperationView['state']): EntryState => {
   switch (state) {
     case 'succeeded':
       return 'done';
+    // The run's line says what it waits for.
+    case 'waiting':
+      return 'pending';
     case 'pending':
     case 'running':
     case 'failed':

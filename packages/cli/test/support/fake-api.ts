@@ -21,6 +21,7 @@ export const createFakeApi = (given: Partial<Api>): Api => ({
   promote: refuse,
   rollback: refuse,
   cancel: refuse,
+  retry: refuse,
   reconcile: refuse,
   listTokens: refuse,
   createToken: refuse,

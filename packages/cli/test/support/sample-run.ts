@@ -90,6 +90,8 @@ const run = (more: object) => ({
   stage: 'rollout:canary',
   completedStages: [],
   waitingFor: null,
+  waitedMs: 0,
+  dueAfterMs: null,
   dueAt: null,
   outcome: null,
   reason: null,

@@ -42,6 +42,7 @@ export interface LeasesOptions {
  */
 export const createLeases = (options: LeasesOptions): Leases => {
   const { pool, executorId, schema, applicationVersion, names, running, monotonicMs } = options;
+  const beats = new Map<string, { readonly seenAt: string; readonly sinceMs: number }>();
   let renewedAt: number | undefined;
   let steadySince: number | undefined;
 
@@ -55,6 +56,20 @@ export const createLeases = (options: LeasesOptions): Leases => {
       [RECOVERY_QUEUE, applicationVersion, names(), ...values],
     );
     return result.rows.map((row) => row.workflow_uuid);
+  };
+
+  /**
+   * The replicas that have said within a lease that they live. What counts is that their row changes, by this process's own clock that only grows: a
+   * step of the database's clock makes nobody dead, and nobody live for longer.
+   */
+  const readLiving = async (): Promise<readonly string[]> => {
+    const found = await pool.query<{ executor_id: string; seen_at: string }>('select executor_id, seen_at::text from pipit.executors');
+    const now = monotonicMs();
+    for (const { executor_id: id, seen_at: seenAt } of found.rows)
+      if (beats.get(id)?.seenAt !== seenAt) beats.set(id, { seenAt, sinceMs: now });
+    const there = new Set(found.rows.map((row) => row.executor_id));
+    for (const [id, beat] of beats) if (!there.has(id) && now - beat.sinceMs > LEASE_MS) beats.delete(id);
+    return [...beats].filter(([, beat]) => now - beat.sinceMs <= LEASE_MS).map(([id]) => id);
   };
 
   return {
@@ -79,14 +94,11 @@ export const createLeases = (options: LeasesOptions): Leases => {
          where status = 'PENDING' and application_version = $2 and executor_id = $3 and name <> all($4::text[])`,
         [NOBODY, applicationVersion, executorId, names()],
       );
+      const living = await readLiving();
       // While the database was away nobody could say that it lives: wait until all had the time to.
       if (steadySince === undefined || renewedAt === undefined || renewedAt - steadySince < LEASE_MS) return idle;
-      const orphaned = await enqueue(
-        `executor_id <> $4 and not exists (
-           select from pipit.executors where executors.executor_id = workflow_status.executor_id and seen_at > now() - make_interval(secs => $5))`,
-        [executorId, LEASE_MS / 1000],
-      );
-      await pool.query("delete from pipit.executors where seen_at < now() - interval '1 day'");
+      const orphaned = await enqueue('executor_id <> $4 and executor_id <> all($5::text[])', [executorId, living]);
+      await pool.query("delete from pipit.executors where seen_at < now() - interval '1 day' and executor_id <> all($1::text[])", [living]);
       return [...idle, ...orphaned];
     },
 

@@ -139,6 +139,25 @@ const TOKENS = [
   `delete from pipit.settings where name = 'apiToken'`,
 ] as const;
 
+/** How long runs have waited, counted by a clock that only grows; rounds of operations; a lock of its own for each ring. */
+const waits: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    for (const statement of WAITS) await sql.raw(statement).execute(db);
+  },
+};
+
+const WAITS = [
+  'alter table pipit.runs add column waited_ms double precision not null default 0, add column due_after_ms double precision',
+  'alter table pipit.operations add column round integer not null default 1',
+  // Until now a run held the one lock of app and role through its bake.
+  `insert into pipit.locks (name, run_id, reason, since)
+    select 'ring:' || runs.app || ':' || runs.role || ':' || split_part(runs.stage, ':', 2), runs.id, locks.reason, locks.since
+    from pipit.locks join pipit.runs on runs.id = locks.run_id
+    where locks.name like 'rollout:%' and (runs.stage like 'bake:%' or runs.stage like 'rollout:%')
+    on conflict do nothing`,
+  `delete from pipit.locks using pipit.runs where runs.id = locks.run_id and locks.name like 'rollout:%' and runs.stage like 'bake:%'`,
+] as const;
+
 export const migrationProvider: MigrationProvider = {
   getMigrations: async () => ({
     '0001-first': first,
@@ -146,5 +165,6 @@ export const migrationProvider: MigrationProvider = {
     '0003-lanes': lanes,
     '0004-audit-heads': auditHeads,
     '0006-tokens': tokens,
+    '0008-waits': waits,
   }),
 };

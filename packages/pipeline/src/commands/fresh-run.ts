@@ -8,6 +8,8 @@ export const FRESH_RUN = {
   completedStages: [],
   waitingFor: null,
   dueAt: null,
+  waitedMs: 0,
+  dueAfterMs: null,
   outcome: null,
   reason: null,
   failure: null,

@@ -117,7 +117,7 @@ const beginRollback = async (transaction: RecordsTransaction, situation: Situati
 /** Ends the bake of the ring, and what waits for a promotion from it. A rollout under way is never cut off: it ends, and its run with it. */
 const endWhatItTakesBack = async (
   transaction: RecordsTransaction,
-  { latest, ring, target, open, at }: Situation,
+  { latest, ring, target, open, rollouts, at }: Situation,
   { actor }: RollbackRequest,
 ): Promise<readonly string[]> => {
   const rings = latest.rings.map((each) => each.name);
@@ -125,11 +125,14 @@ const endWhatItTakesBack = async (
   const ended: string[] = [];
   for (const run of open) {
     const bakes = run.stage === `bake:${ring}`;
-    if (!bakes && !(next !== undefined && run.stage === `promotion:${next}`)) continue;
+    const isHalf =
+      run.waitingFor === 'outside' && rollouts.some((each) => each.runId === run.id && each.ring === ring && each.endedAt === null);
+    if (!bakes && !isHalf && !(next !== undefined && run.stage === `promotion:${next}`)) continue;
     const reason = `${actor.name} rolled ${ring} back to ${target.version}`;
     await endRun(transaction, run, { outcome: 'rolled-back', reason, at });
     await appendAudit(transaction, { at, actor, action: 'run.end', subject: run.id, detail: { outcome: 'rolled-back', reason } });
-    ended.push(bakes ? `ends the bake of ${ring} (run ${run.id})` : `ends run ${run.id}, which waited for a promotion from ${ring}`);
+    if (isHalf) ended.push(`ends the rollout of ${ring}, which waits for the outside (run ${run.id})`);
+    else ended.push(bakes ? `ends the bake of ${ring} (run ${run.id})` : `ends run ${run.id}, which waited for a promotion from ${ring}`);
   }
   return ended;
 };

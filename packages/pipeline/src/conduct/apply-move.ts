@@ -8,6 +8,7 @@ import { operationIdOf, type RunId } from '../records/ids.js';
 import type { LockRow, OperationRow, RunRow } from '../records/rows.js';
 import type { Stage } from '../stages/plan-stages.js';
 import { type Move, type RunView, stageOf } from './decide.js';
+import { installLockOf } from './locks.js';
 
 export interface Applied {
   /** To submit to the engine once the transaction is durable. */
@@ -24,7 +25,8 @@ const inputOf = (stage: Stage, view: RunView): Json => {
   switch (stage.kind) {
     case 'operation': {
       if (stage.operation !== 'package') return {};
-      const build = view.operations.find((each) => each.stage === 'build');
+      // Of whichever attempt: a retried package takes what the build before it made.
+      const build = view.operations.find((each) => each.stage === 'build' && each.state === 'succeeded');
       const result = build?.result as { outputs?: Json } | null | undefined; // the build operation's own result
       return { outputs: result?.outputs ?? [] };
     }
@@ -52,6 +54,8 @@ const releaseLocks = async (transaction: RecordsTransaction, run: RunRow, locks:
   return waiting.map((each) => each.id);
 };
 
+const NO_WAIT = { waitingFor: null, dueAt: null, waitedMs: 0, dueAfterMs: null } as const;
+
 interface Ending {
   readonly outcome: NonNullable<RunRow['outcome']>;
   readonly reason: string;
@@ -60,17 +64,19 @@ interface Ending {
 
 const endingOf = ({ outcome, reason, at: time }: Ending): Partial<RunRow> => {
   const at = time.toISOString();
-  return { state: 'ended', outcome, reason, waitingFor: null, dueAt: null, endedAt: at, updatedAt: at };
+  return { state: 'ended', outcome, reason, ...NO_WAIT, endedAt: at, updatedAt: at };
 };
 
 const readLocks = (transaction: RecordsTransaction, run: RunRow): Promise<readonly LockRow[]> =>
   transaction.list('locks', { where: { runId: run.id } });
 
 /** What a run leaves unfinished, or nobody watched to the end, counts as failed: neither a promotion nor a rollback rests on it. */
-const abandon = (transaction: RecordsTransaction, run: RunRow, { outcome, reason, at }: Ending): Promise<void> => {
+const abandon = async (transaction: RecordsTransaction, run: RunRow, { outcome, reason, at }: Ending): Promise<void> => {
+  const waiting = await transaction.list('operations', { where: { runId: run.id, state: 'waiting' } });
+  for (const { id } of waiting) await transaction.update('operations', { id }, { state: 'failed', endedAt: at.toISOString() });
   const stage = stageOf(run);
-  if (stage === undefined || stage.kind === 'operation' || stage.kind === 'promotion' || outcome === 'succeeded') return Promise.resolve();
-  return abandonRun(transaction, { run, baked: stage.kind === 'bake' ? stage.ring : undefined }, reason, at.toISOString());
+  if (stage === undefined || stage.kind === 'operation' || stage.kind === 'promotion' || outcome === 'succeeded') return;
+  await abandonRun(transaction, { run, baked: stage.kind === 'bake' ? stage.ring : undefined }, reason, at.toISOString());
 };
 
 /** Ends a run within a transaction: one that another run supersedes, or that a person takes back. */
@@ -109,7 +115,8 @@ const auditAutomaticPromotion = async (
 export const applyMove = async (transaction: RecordsTransaction, view: RunView, move: Move): Promise<Applied> => {
   const { run, now } = view;
   const at = now.toISOString();
-  const active = { state: 'active', waitingFor: null, dueAt: null, reason: null, updatedAt: at } as const;
+  const going = { state: 'active', waitingFor: null, dueAt: null, reason: null, updatedAt: at } as const;
+  const active = { ...going, ...NO_WAIT } as const;
   switch (move.type) {
     case 'none':
       return { changes: {}, wake: [] };
@@ -125,6 +132,7 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
         result: null,
         error: null,
         attempt: run.attempt,
+        round: 1,
         createdAt: at,
         startedAt: null,
         endedAt: null,
@@ -145,7 +153,8 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
     case 'lock': {
       const missing = move.names.filter((name) => !view.locks.some((lock) => lock.name === name));
       const locks = missing.map((name): LockRow => ({ name, runId: run.id, reason: move.reason, since: at }));
-      const changes = { ...active, stage: move.stage.name };
+      // What has been waited for the outside counts on: the lock is for the next round.
+      const changes = { ...going, stage: move.stage.name };
       // Asked together: one round trip.
       const [taken, waiting] = await Promise.all([
         transaction.insertAll('locks', locks),
@@ -163,12 +172,23 @@ export const applyMove = async (transaction: RecordsTransaction, view: RunView, 
       return { changes, next: { ...view, run: { ...run, ...changes }, locks: [...view.locks, ...locks] }, wake: [] };
     }
     case 'wait': {
-      const changes = { state: 'waiting', stage: move.stage.name, waitingFor: move.for, dueAt: move.dueAt, reason: move.reason } as const;
-      return { changes: { ...changes, updatedAt: at }, wake: [] };
+      const { stage, dueAt, dueAfterMs, reason } = move;
+      const waiting = { state: 'waiting', stage: stage.name, waitingFor: move.for, dueAt, dueAfterMs, reason } as const;
+      // Who waits for the outside keeps nobody's rollback from its hosts.
+      const held = move.for === 'outside' ? view.locks.filter(({ name }) => name === installLockOf(run)) : [];
+      const wake = await releaseLocks(transaction, run, held);
+      return { changes: { ...waiting, waitedMs: view.waitedMs, updatedAt: at }, wake };
+    }
+    case 'resume': {
+      const operation: OperationRow = { ...move.operation, state: 'pending', error: null, round: move.operation.round + 1 };
+      const { state, error, round } = operation;
+      transaction.sendWithCommit(transaction.update('operations', { id: operation.id }, { state, error, round }));
+      return { operation, changes: { ...going, stage: move.stage.name, waitedMs: view.waitedMs, dueAfterMs: null }, wake: [] };
     }
     case 'roll-back': {
       const changes = { ...active, stage: move.stage.name, failure: move.failure };
       const detail = { stage: move.stage.name, why: move.failure.message };
+      await abandon(transaction, run, { outcome: 'rolled-back', reason: move.failure.message, at: now });
       await appendAudit(transaction, { at: now, actor: PIPIT_ACTOR, action: 'run.roll-back', subject: run.id, detail });
       return { changes, next: { ...view, run: { ...run, ...changes } }, wake: [] };
     }

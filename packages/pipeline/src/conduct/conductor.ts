@@ -9,15 +9,16 @@ import type { PipelineClock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
 import type { MovePoint, PipelineObserver } from '../ports/observer.js';
 import type { Effects, PipelineCatalog, Sources } from '../ports/parts.js';
-import type { Records, RecordsTransaction } from '../ports/records.js';
-import type { RunId } from '../records/ids.js';
+import type { Records, RecordsReader, RecordsTransaction } from '../ports/records.js';
+import { executionIdOf, type RunId } from '../records/ids.js';
 import { pipelineOfRun } from '../records/pipeline-of-run.js';
 import type { OperationRow, RunRow } from '../records/rows.js';
 import { type Applied, applyMove } from './apply-move.js';
-import { decide, stageOf } from './decide.js';
+import { decide, type Move, type RunView, stageOf } from './decide.js';
 import { createEventLanes } from './event-lanes.js';
 import { createJanitor } from './janitor.js';
 import { looksAtAll, readView } from './read-view.js';
+import { createStopwatch } from './stopwatch.js';
 
 export interface ConductorPorts {
   readonly records: Records;
@@ -66,38 +67,48 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
   const askedAgain = new Set<string>();
   const janitor = createJanitor({ ...ports, stopping: stopping.signal });
   const notices = createNoticeSender({ ...ports, stopping: stopping.signal });
+  const stopwatch = createStopwatch(clock);
   let loop: Promise<void> | undefined;
 
   const readQuarantine = () => records.get('settings', { name: 'quarantine' });
   const isQuarantined = async (): Promise<boolean> => (await readQuarantine()) !== undefined;
 
   const submit = (operation: OperationRow): Promise<void> =>
-    engine.submit({ id: operation.id, type: operation.type, version: operation.version, input: operation.input });
+    engine.submit({ id: executionIdOf(operation), type: operation.type, version: operation.version, input: operation.input });
 
   /** Stores, in one transaction, every move that a run can make by itself now: up to the start of an operation, a wait or its end. */
   const advance = async (runId: RunId): Promise<void> => {
     const [quarantine, found] = await Promise.all([readQuarantine(), records.get('runs', { id: runId })]);
     if (quarantine !== undefined || found === undefined || found.state === 'ended') return;
     let last: Applied | undefined;
+    let counted: number | undefined;
     const isTold = (pipelineOfRun(catalog, found)?.notifiers.length ?? 0) > 0;
     // An operation that is to start is submitted next, which is durable and with it everything stored before; what nothing follows is durable by itself.
-    const durable = () => (last?.operation === undefined ? 'at once' : 'soon');
+    const durable = () => (last !== undefined && last.operation === undefined ? 'at once' : 'soon');
+    const look = async (reader: RecordsReader, run: RunRow): Promise<RunView> => readView(reader, run, catalog, clock.now());
+    const timed = (view: RunView): RunView => ({ ...view, waitedMs: stopwatch.read(view) });
     const store = async (transaction: RecordsTransaction) => {
       const stored: (Applied & { readonly point: Omit<MovePoint, 'phase'> })[] = [];
       last = undefined;
+      counted = undefined;
       // As it was before the lock: the view is asked for together with the lock, and anew where the run was another by then.
       const [, locked, ahead] = await Promise.all([
         transaction.lock(`app:${found.app}`),
         transaction.get('runs', { id: runId }),
-        readView(transaction, found, catalog, clock.now()),
+        look(transaction, found),
       ]);
       if (locked === undefined) return stored;
-      let view = isSameStage(found, locked) ? { ...ahead, run: locked } : await readView(transaction, locked, catalog, clock.now());
+      let view = timed(isSameStage(found, locked) ? { ...ahead, run: locked } : await look(transaction, locked));
       let changes: Partial<RunRow> = {};
       while (stored.length < MAX_MOVES) {
         const { run } = view;
         const move = decide(view);
-        if (move.type === 'none' || isSameWait(run, move)) break;
+        if (move.type === 'none') break;
+        if (isSameWait(run, move)) {
+          // Nothing has changed but the time: what was counted is kept now and then, so that a restart does not begin at nought.
+          if (isCheckpoint(run, view, move)) changes = { ...changes, waitedMs: view.waitedMs, dueAt: move.dueAt };
+          break;
+        }
         if (isTold && stored.length === 0) await markNotice(transaction, runId, clock.now().toISOString());
         const point = { runId, move: move.type, stage: 'stage' in move ? move.stage.name : run.stage };
         observer.onMove?.({ ...point, phase: 'decided' });
@@ -109,15 +120,16 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
         // Under the lock a view stays what it is, but for what the move itself stored. A later stage may look at more.
         const now = clock.now();
         const next: RunRow = { ...run, ...applied.changes };
-        view =
-          applied.next !== 'anew' && (looksAtAll(run) || !looksAtAll(next))
-            ? { ...applied.next, now }
-            : await readView(transaction, next, catalog, now);
+        view = timed(
+          applied.next !== 'anew' && (looksAtAll(run) || !looksAtAll(next)) ? { ...applied.next, now } : await look(transaction, next),
+        );
       }
-      if (stored.length > 0) transaction.sendWithCommit(transaction.update('runs', { id: runId }, changes));
+      counted = changes.waitedMs;
+      if (Object.keys(changes).length > 0) transaction.sendWithCommit(transaction.update('runs', { id: runId }, changes));
       return stored;
     };
     const moves = await records.transaction(store, { durable });
+    if (counted !== undefined) stopwatch.saved(runId, counted);
     for (const { point } of moves) observer.onMove?.({ ...point, phase: 'stored' });
     if (moves.length > 0) {
       ports.onChange(runId);
@@ -165,7 +177,7 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
 
   /** Operations that the engine does not know (killed between storing and submitting) or gave up. */
   const reconcile = async (operation: OperationRow): Promise<void> => {
-    const found = await engine.inspect(operation.id);
+    const found = await engine.inspect(executionIdOf(operation));
     if (found.state === 'unknown') return submit(operation);
     if (found.state === 'unfinished') return;
     // Its code ends by recording the row, so a row that is still open under an ended execution says that the record is gone or never fitted.
@@ -227,10 +239,19 @@ const isSameStage = (one: RunRow, other: RunRow): boolean =>
   one.pipeline === other.pipeline &&
   stageOf(one)?.name === stageOf(other)?.name;
 
-const isSameWait = (run: RunRow, move: ReturnType<typeof decide>): boolean =>
+/** What was counted is stored so often; milliseconds. */
+const CHECKPOINT_MS = 5_000;
+/** An estimate that is off by more than this is corrected. */
+const ESTIMATE_TOLERANCE_MS = 2_000;
+
+const isCheckpoint = (run: RunRow, view: RunView, { dueAt }: { readonly dueAt: string | null }): boolean =>
+  view.waitedMs - run.waitedMs >= CHECKPOINT_MS ||
+  (dueAt !== null && run.dueAt !== null && Math.abs(Date.parse(dueAt) - Date.parse(run.dueAt)) > ESTIMATE_TOLERANCE_MS);
+
+const isSameWait = (run: RunRow, move: Move): move is Move & { readonly type: 'wait' } =>
   move.type === 'wait' &&
   run.state === 'waiting' &&
   run.waitingFor === move.for &&
   run.stage === move.stage.name &&
-  run.dueAt === move.dueAt &&
+  run.dueAfterMs === move.dueAfterMs &&
   run.reason === move.reason;

@@ -18,8 +18,12 @@ import { describeLock, installLockOf, ringLockOf } from './locks.js';
 /** All that a decision about a run looks at, read in one transaction. */
 export interface RunView {
   readonly run: RunRow;
-  /** The operations of the current stage and attempt, by stage name and suffix; see {@link operationOf}. */
+  /** All operations of the run, of earlier attempts too; see {@link operationAt}. */
   readonly operations: readonly OperationRow[];
+  /** For how long the stage has been watched, or has waited for the outside, until now. */
+  readonly waitedMs: number;
+  /** For how long what may pass is waited for before the run fails. */
+  readonly patienceMs: number;
   /** The locks of the run's app and role, whoever holds them. */
   readonly locks: readonly LockRow[];
   /** Other open runs of the app and role that bring a ring back. They go before every forward rollout. */
@@ -51,10 +55,70 @@ export type Move =
       readonly reason: string;
       readonly supersede: boolean;
     }
-  | { readonly type: 'wait'; readonly stage: Stage; readonly for: WaitKind; readonly dueAt: string | null; readonly reason: string }
+  /** `dueAfterMs`: it ends by itself when `waitedMs` reaches that. */
+  | {
+      readonly type: 'wait';
+      readonly stage: Stage;
+      readonly for: WaitKind;
+      readonly dueAt: string | null;
+      readonly dueAfterMs: number | null;
+      readonly reason: string;
+    }
+  /** Executes an operation again that waited for a fault to pass. */
+  | { readonly type: 'resume'; readonly stage: Stage; readonly operation: OperationRow }
   /** Turns aside: the ring goes back, then the run ends. */
   | { readonly type: 'roll-back'; readonly stage: Stage; readonly failure: ErrorRecord }
   | { readonly type: 'end'; readonly outcome: RunOutcome; readonly reason: string };
+
+/** The operation of a stage in the run's current attempt. */
+export const operationAt = ({ run, operations }: Pick<RunView, 'run' | 'operations'>, stage: Stage): OperationRow | undefined =>
+  operations.find((each) => each.stage === stage.name && each.attempt === run.attempt);
+
+/** How long a fault that may pass is waited for before the next round: soon at first, then each minute. */
+const ROUND_WAIT = { firstMs: 5_000, longestMs: 60_000 } as const;
+
+const waitFor = (
+  view: RunView,
+  stage: Stage,
+  wait: { readonly for: WaitKind; readonly dueAfterMs: number; readonly reason: string },
+): Move => {
+  const leftMs = Math.max(0, wait.dueAfterMs - view.waitedMs);
+  return { type: 'wait', stage, ...wait, dueAt: new Date(view.now.getTime() + leftMs).toISOString() };
+};
+
+/**
+ * What becomes of an operation that failed by something that may pass: the next round when that is due, as long as there is patience. A run that is
+ * to end, or to give way, waits for nothing: then `giveUp` says what its failure means.
+ */
+const decideWaiting = (
+  view: RunView,
+  {
+    stage,
+    operation,
+    giveUp,
+  }: { readonly stage: Stage; readonly operation: OperationRow; readonly giveUp: (failed: OperationRow) => Move },
+): Move => {
+  const { run, waitedMs, patienceMs } = view;
+  const error = errorOf(operation);
+  const because = (why: string): OperationRow => ({ ...operation, error: { ...error, message: `${error.message}; ${why}` } });
+  if (run.cancelRequestedBy !== null && run.failure === null)
+    return giveUp(because(`cancelled by ${run.cancelRequestedBy} while that was waited for`));
+  const isFresh = run.dueAfterMs === null;
+  if (isFresh && waitedMs >= patienceMs)
+    return giveUp(patienceMs === 0 ? operation : because(`still so after ${operation.round} rounds within ${describeMs(patienceMs)}`));
+  const delayMs = Math.min(ROUND_WAIT.longestMs, ROUND_WAIT.firstMs * 2 ** (operation.round - 1));
+  const dueAfterMs = run.dueAfterMs ?? Math.min(patienceMs, waitedMs + delayMs);
+  if (!isFresh && waitedMs >= dueAfterMs) return { type: 'resume', stage, operation };
+  const reason = `${stage.name} waits until this has passed, for ${describeMs(patienceMs)} at most: ${error.message}${error.hint === undefined ? '' : `. ${error.hint}`}`;
+  return waitFor(view, stage, { for: 'outside', dueAfterMs, reason });
+};
+
+/** `90 s`, `15 min`, `2 h`: the greatest unit that comes out even. */
+const describeMs = (ms: number): string => {
+  const seconds = Math.round(ms / 1000);
+  if (seconds % 3600 === 0 && seconds > 0) return `${seconds / 3600} h`;
+  return seconds % 60 === 0 && seconds > 0 ? `${seconds / 60} min` : `${seconds} s`;
+};
 
 const errorOf = (operation: OperationRow): ErrorRecord =>
   operation.error ?? { code: 'OPERATION_FAILED', message: `${operation.type} ended as ${operation.state}` };
@@ -98,7 +162,7 @@ const giveWay = (ring: RingName, to: RunRow, failure?: ErrorRecord): Move => ({
 });
 
 const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): Move => {
-  const operation = view.operations.find((each) => each.stage === stage.name);
+  const operation = operationAt(view, stage);
   if (operation === undefined)
     return view.run.cancelRequestedBy === null
       ? { type: 'start', stage, operation: stage.operation }
@@ -107,6 +171,8 @@ const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): M
     case 'pending':
     case 'running':
       return { type: 'none' };
+    case 'waiting':
+      return decideWaiting(view, { stage, operation, giveUp: (failed) => endBy(view, failed) });
     case 'succeeded':
       return { type: 'complete', stage, releases: [] };
     case 'cancelled': {
@@ -116,9 +182,14 @@ const decideOperation = (view: RunView, stage: Stage & { kind: 'operation' }): M
       return { type: 'end', outcome: 'cancelled', reason };
     }
     case 'failed':
-      return { type: 'end', outcome: 'failed', reason: sentence(errorOf(operation)) };
+      return endBy(view, operation);
   }
 };
+
+const endBy = ({ run }: RunView, operation: OperationRow): Move =>
+  run.cancelRequestedBy === null
+    ? { type: 'end', outcome: 'failed', reason: sentence(errorOf(operation)) }
+    : { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
 
 /** Waits for the locks, or takes them. A rollback goes before forward runs; of these the newest, and an older one ends as superseded. */
 const decideLock = (view: RunView, stage: RingStage): Move => {
@@ -135,18 +206,18 @@ const decideLock = (view: RunView, stage: RingStage): Move => {
   const held = names.map((name) => holderOf(view, name)).find((lock) => lock !== undefined && lock.runId !== run.id);
   if (held === undefined && first === undefined) return { type: 'lock', stage, names, reason: `${stage.kind} of ${stage.ring}`, supersede };
   const reason = held === undefined ? `Run ${first?.id} goes first: it does ${first?.stage}` : describeLock(held);
-  return { type: 'wait', stage, for: 'rollout-lock', dueAt: null, reason };
+  return { type: 'wait', stage, for: 'rollout-lock', dueAt: null, dueAfterMs: view.run.dueAfterMs, reason };
 };
 
 /** Failures that say only that something newer is there: going back would write over it. */
 const OVERTAKEN = new Set(['ADVERTISE_SUPERSEDED', 'PROMOTION_OVERTAKEN']);
 
 const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move => {
-  const started = ownRollout(view, ring) !== undefined;
+  const started = view.run.stage === `bake:${ring}` || view.rollouts.some((each) => each.operationId === operation.id);
   const policy = policyOf(view, ring);
   const failure = errorOf(operation);
   if (OVERTAKEN.has(failure.code)) return { type: 'end', outcome: 'superseded', reason: sentence(failure) };
-  if (!started && operation.state === 'cancelled')
+  if (!started && (operation.state === 'cancelled' || view.run.cancelRequestedBy !== null))
     return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${view.run.cancelRequestedBy ?? 'pipit'}` };
   // A rollout that was refused before anything was planned has changed nothing, so nothing goes back.
   if (!started) return { type: 'end', outcome: 'failed', reason: sentence(failure) };
@@ -157,14 +228,24 @@ const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move
   return { type: 'roll-back', stage: rollbackStage(ring), failure };
 };
 
+/** A wait for the outside holds no install lock, so the next round takes it again. */
+const afterLock = (view: RunView, stage: RingStage, move: Move): Move =>
+  move.type === 'resume' && !owns(view, stage) ? decideLock(view, stage) : move;
+
 const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move => {
-  const operation = view.operations.find((each) => each.stage === stage.name);
+  const operation = operationAt(view, stage);
   if (operation === undefined) return owns(view, stage) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
   const back = rollbackOf(view, stage.ring);
+  const giveUp = (failed: OperationRow): Move => turnAside(view, stage.ring, failed);
   switch (operation.state) {
     case 'pending':
     case 'running':
       return { type: 'none' };
+    case 'waiting': {
+      // Half of a rollout gives way to the person who takes the ring back; one that has not begun waits behind that.
+      if (back !== undefined && view.rollouts.some((each) => each.operationId === operation.id)) return giveUp(operation);
+      return afterLock(view, stage, decideWaiting(view, { stage, operation, giveUp }));
+    }
     case 'succeeded':
       // The rollback that waited behind this install is next: nothing is watched, and nothing further is given to anybody.
       return back === undefined ? { type: 'complete', stage, releases: [installLockOf(view.run)] } : giveWay(stage.ring, back);
@@ -185,19 +266,21 @@ const decideBake = (view: RunView, stage: Stage & { kind: 'bake' }): Move => {
   if (policy === undefined || endedAt === null)
     return { type: 'end', outcome: 'failed', reason: `Ring ${stage.ring} has no completed rollout of this run` };
   if (policy.bakeMs === 0) return { type: 'complete', stage, releases };
-  if (run.cancelRequestedBy !== null)
+  if (run.cancelRequestedBy !== null && operationAt(view, stage)?.state !== 'failed')
     return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy} before the bake of ${stage.ring} was over` };
-  const operation = view.operations.find((each) => each.stage === stage.name);
+  const operation = operationAt(view, stage);
   if (operation === undefined) {
-    const due = new Date(Date.parse(endedAt) + policy.bakeMs);
-    if (view.now < due)
-      return { type: 'wait', stage, for: 'bake', dueAt: due.toISOString(), reason: `${stage.ring} is watched until ${due.toISOString()}` };
+    const { bakeMs } = policy;
+    if (view.waitedMs < bakeMs)
+      return waitFor(view, stage, { for: 'bake', dueAfterMs: bakeMs, reason: `${stage.ring} is watched for ${describeMs(bakeMs)}` });
     return { type: 'start', stage, operation: 'watch' };
   }
   switch (operation.state) {
     case 'pending':
     case 'running':
       return { type: 'none' };
+    case 'waiting':
+      return decideWaiting(view, { stage, operation, giveUp: (failed) => turnAside(view, stage.ring, failed) });
     case 'succeeded':
       return { type: 'complete', stage, releases };
     case 'cancelled':
@@ -222,18 +305,26 @@ const decidePromotion = (view: RunView, stage: Stage & { kind: 'promotion' }): M
     stage,
     for: 'promotion',
     dueAt: null,
+    dueAfterMs: null,
     reason: `${stage.from} runs ${rollout.version}; waiting for its promotion to ${stage.ring}`,
   };
 };
 
 const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Move => {
-  const operation = view.operations.find((each) => each.stage === stage.name);
+  const operation = operationAt(view, stage);
   if (operation === undefined) return owns(view, stage) ? { type: 'start', stage, operation: 'rollout' } : decideLock(view, stage);
   const { failure } = view.run;
+  const giveUp = (failed: OperationRow): Move => {
+    const why = sentence(errorOf(failed));
+    const reason = failure === null ? why : `${sentence(failure)}; the rollback of ${stage.ring} failed too: ${why}`;
+    return { type: 'end', outcome: 'failed', reason };
+  };
   switch (operation.state) {
     case 'pending':
     case 'running':
       return { type: 'none' };
+    case 'waiting':
+      return afterLock(view, stage, decideWaiting(view, { stage, operation, giveUp }));
     case 'succeeded': {
       const target = view.rollouts.filter((each) => each.ring === stage.ring && each.purpose === 'rollback').at(-1);
       const back = `${stage.ring} is back on ${target?.version ?? 'its release before'}`;
@@ -243,14 +334,8 @@ const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Mov
         : { type: 'end', outcome: 'rolled-back', reason: `${sentence(failure)}; ${back}` };
     }
     case 'cancelled':
-    case 'failed': {
-      const why = sentence(errorOf(operation));
-      return {
-        type: 'end',
-        outcome: 'failed',
-        reason: failure === null ? why : `${sentence(failure)}; the rollback of ${stage.ring} failed too: ${why}`,
-      };
-    }
+    case 'failed':
+      return giveUp(operation);
   }
 };
 

@@ -2,7 +2,7 @@ import type { Logger } from '@pipit/core';
 import type { PipelineClock } from '../ports/clock.js';
 import type { Effects } from '../ports/parts.js';
 import type { Records } from '../ports/records.js';
-import type { CleanupRow } from '../records/rows.js';
+import type { CleanupRow, OperationState } from '../records/rows.js';
 import { limitQuickWork } from './limit-concurrency.js';
 
 /** Clean-ups of one place done by one pass, so that a pass stays short. */
@@ -14,6 +14,9 @@ const AT_ONCE = { atOnce: 8, quickMs: 1_000, slowAtOnce: 64 } as const;
 
 /** A look from outside any operation has a folder too, for a minute at most; only what a crash left of one is older. */
 const VIEW_GRACE_MS = 2 * 60_000;
+
+/** Of an operation that waits, the next round goes on in its folders. */
+const OPEN: ReadonlySet<OperationState> = new Set(['pending', 'running', 'waiting']);
 
 export interface JanitorPorts {
   readonly records: Records;
@@ -55,7 +58,7 @@ export const createJanitor = ({ records, effects, clock, logger, stopping }: Jan
 
   const isDue = async (row: CleanupRow): Promise<boolean> => {
     const operation = await records.get('operations', { id: row.operationId });
-    if (operation?.state === 'pending' || operation?.state === 'running') return false;
+    if (operation !== undefined && OPEN.has(operation.state)) return false;
     return operation !== undefined || clock.now().getTime() - Date.parse(row.createdAt) >= VIEW_GRACE_MS;
   };
 

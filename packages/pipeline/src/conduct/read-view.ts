@@ -6,6 +6,9 @@ import type { RunRow } from '../records/rows.js';
 import { type RunView, stageOf } from './decide.js';
 import { lockNamesOf } from './locks.js';
 
+/** Of a run whose pipeline is not in the config any more. */
+const DEFAULT_PATIENCE_MS = 15 * 60_000;
+
 /** The delivery that the first ring was given last, however that ended. */
 const readLatestCanary = async (reader: RecordsReader, run: RunRow): Promise<RunId | undefined> => {
   const [first] = run.rings;
@@ -27,14 +30,16 @@ const isGoingBack = (run: RunRow): boolean => stageOf(run)?.kind === 'rollback';
 /** Reads all that a decision about a run, at the stage that it is at, looks at. */
 export const readView = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatalog, now: Date): Promise<RunView> => {
   const { app, role } = run;
-  const policies = pipelineOfRun(catalog, run)?.rings ?? [];
+  const definition = pipelineOfRun(catalog, run);
+  const policies = definition?.rings ?? [];
+  const own = { run, waitedMs: run.waitedMs, patienceMs: definition?.patienceMs ?? DEFAULT_PATIENCE_MS, policies, now };
   if (!looksAtAll(run)) {
-    const operations = await reader.list('operations', { where: { runId: run.id, attempt: run.attempt } });
-    return { run, operations, locks: [], rollbacks: [], promotions: [], rings: [], rollouts: [], policies, newerRun: undefined, now };
+    const operations = await reader.list('operations', { where: { runId: run.id } });
+    return { ...own, operations, locks: [], rollbacks: [], promotions: [], rings: [], rollouts: [], newerRun: undefined };
   }
   // Asked together: one round trip.
   const [operations, locks, promotions, rings, rollouts, open, latest] = await Promise.all([
-    reader.list('operations', { where: { runId: run.id, attempt: run.attempt } }),
+    reader.list('operations', { where: { runId: run.id } }),
     reader.list('locks', { where: { name: lockNamesOf(run, run.rings) } }),
     reader.list('promotions', { where: { runId: run.id } }),
     reader.list('rings', { where: { app, role } }),
@@ -47,5 +52,5 @@ export const readView = async (reader: RecordsReader, run: RunRow, catalog: Pipe
   const waiting = open.find((each) => each.number > run.number && each.kind === 'delivery' && each.waitingFor === 'rollout-lock');
   const newerRun = canary !== undefined && canary.number > run.number ? canary : waiting;
   const rollbacks = open.filter((each) => each.id !== run.id && isGoingBack(each));
-  return { run, operations, locks, rollbacks, promotions, rings, rollouts, policies, newerRun, now };
+  return { ...own, operations, locks, rollbacks, promotions, rings, rollouts, newerRun };
 };

@@ -94,6 +94,8 @@ export const startRun = async (
       completedStages: [],
       waitingFor: null,
       dueAt: null,
+      waitedMs: 0,
+      dueAfterMs: null,
       outcome: isHead ? null : 'stale',
       reason: isHead ? null : staleReason,
       failure: null,

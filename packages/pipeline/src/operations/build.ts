@@ -16,7 +16,7 @@ export interface BuildOperationResult {
 const requirePass = (result: BuildResult, sha: CommitSha): void => {
   if (result.outcome !== 'passed')
     throw result.outcome === 'cancelled'
-      ? new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, true)
+      ? new StepFailed({ code: 'CI_CANCELLED', message: result.reason }, { cancelled: true })
       : new StepFailed({ code: 'CI_FAILED', message: `CI failed: ${result.reason}`, hint: 'See the log of the await step.' });
   if (result.commit !== sha)
     throw new StepFailed({

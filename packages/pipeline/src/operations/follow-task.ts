@@ -9,9 +9,9 @@ import { errorRecordOf, StepFailed } from './step-failed.js';
 const POLL = { firstMs: 100, longestMs: 5_000 } as const;
 /** How long one inspect may hold. */
 const INSPECT_DEADLINE_MS = 60_000;
-/** A CI that cannot be reached for this many tries (some 15 minutes) has failed the run; a shorter outage has not. */
-const MAX_FAILURES_IN_A_ROW = 40;
-const RETRY = { firstMs: 500, longestMs: 30_000 } as const;
+/** What cannot be asked for so long is waited for as a row, and not by an operation that sleeps and holds the install lock. */
+const FAILING_MS = 30_000;
+const RETRY = { firstMs: 500, longestMs: 8_000 } as const;
 
 export interface FollowOptions<Request, Result> {
   readonly effect: EffectOptions;
@@ -34,6 +34,7 @@ export const followTask = async <Request, Result>(
   let { started } = options;
   let cursor: string | undefined;
   let failures = 0;
+  let failingSince = 0;
   let waits = 0;
   let cancelSent = false;
   const effect = { ...options.effect, deadlineMs: INSPECT_DEADLINE_MS };
@@ -64,11 +65,13 @@ export const followTask = async <Request, Result>(
         });
         failures = 0;
       } catch (thrown) {
+        if (failures === 0) failingSince = ports.clock.monotonicMs();
         failures += 1;
         if (tools.signal.aborted) throw new OperationInterrupted();
         if (recoveryOf(thrown) === 'stop') throw thrown;
-        // Final: were the step tried again, the outage would be waited for six times over.
-        if (failures >= MAX_FAILURES_IN_A_ROW) throw new StepFailed(errorRecordOf(thrown));
+        // Final for the step: were it tried again, the outage would be waited for six times over.
+        if (failures > 1 && ports.clock.monotonicMs() - failingSince >= FAILING_MS)
+          throw new StepFailed(errorRecordOf(thrown), { mayPass: true });
         tools.report(
           `${options.effect.part.instance} does not answer (${thrown instanceof Error ? thrown.message : String(thrown)}); asking again`,
         );

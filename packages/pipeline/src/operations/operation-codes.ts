@@ -1,7 +1,7 @@
 import type { Json } from '@pipit/core';
 import type { EngineContext, OperationCode } from '../ports/engine.js';
 import { OperationInterrupted } from '../ports/engine.js';
-import type { OperationId } from '../records/ids.js';
+import { type OperationId, operationIdOfExecution } from '../records/ids.js';
 import type { ErrorRecord, OperationRow, OperationType, RunRow } from '../records/rows.js';
 import { runBuild } from './build.js';
 import type { OperationPorts } from './operation-ports.js';
@@ -35,7 +35,7 @@ const bodies: Record<OperationType, Record<number, Body>> = {
 
 type Ending =
   | { readonly state: 'succeeded'; readonly result: Json }
-  | { readonly state: 'failed' | 'cancelled'; readonly error: ErrorRecord };
+  | { readonly state: 'failed' | 'cancelled' | 'waiting'; readonly error: ErrorRecord };
 
 interface Loaded {
   readonly operation: OperationRow;
@@ -70,12 +70,24 @@ const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, e
       return null;
     }
     const { state, error } = ending;
+    // What it began stays as it is: the next round goes on with it.
+    if (state === 'waiting') {
+      await ports.records.transaction((transaction) => transaction.update('operations', { id }, { state, error }), WRITTEN_ONCE);
+      return null;
+    }
     await ports.records.transaction(async (transaction) => {
       await transaction.update('operations', { id }, { state, error, endedAt });
       await abandonRollout(transaction, loaded.operation, error.message, endedAt);
     });
     return null;
   });
+
+/** Only what a step failed by may pass: anything else that is thrown is a fault of the code. */
+const stateAfter = (thrown: unknown): 'failed' | 'cancelled' | 'waiting' => {
+  if (!(thrown instanceof StepFailed)) return 'failed';
+  if (thrown.cancelled) return 'cancelled';
+  return thrown.mayPass ? 'waiting' : 'failed';
+};
 
 /** Every operation as the engine runs it: begin, its own steps, finish. */
 export const createOperationCodes = (given: OperationPorts): readonly OperationCode[] => {
@@ -86,7 +98,7 @@ export const createOperationCodes = (given: OperationPorts): readonly OperationC
         type,
         version: Number(version),
         run: async (id, input, context) => {
-          const loaded = await begin(ports, id as OperationId, context); // the conductor submits under the row's id
+          const loaded = await begin(ports, operationIdOfExecution(id), context);
           const scope = createScope(ports, loaded.operation, loaded.run, context);
           let ending: Ending;
           try {
@@ -95,7 +107,7 @@ export const createOperationCodes = (given: OperationPorts): readonly OperationC
           } catch (thrown) {
             if (thrown instanceof OperationInterrupted) throw thrown;
             if (!(thrown instanceof StepFailed)) ports.logger.error({ operationId: id, error: thrown }, 'Operation threw');
-            ending = { state: thrown instanceof StepFailed && thrown.cancelled ? 'cancelled' : 'failed', error: errorRecordOf(thrown) };
+            ending = { state: stateAfter(thrown), error: errorRecordOf(thrown) };
           }
           ports.observer.onStep?.({ operationId: id, step: 'finish', phase: 'before' });
           await finish(ports, loaded, context, ending);

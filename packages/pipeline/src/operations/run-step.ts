@@ -5,10 +5,10 @@ import type { EnteredStep, StepEntry } from '../ports/records.js';
 import type { ErrorRecord, OperationRow, RunRow } from '../records/rows.js';
 import { backoffMs } from './backoff.js';
 import type { OperationPorts } from './operation-ports.js';
-import { errorRecordOf, StepFailed } from './step-failed.js';
+import { errorRecordOf, mayPass, StepFailed } from './step-failed.js';
 import { createStepNotes } from './step-notes.js';
 
-/** Tries of one step before its failure is the operation's; the last waits some 8 s. */
+/** Tries of one step before its failure is the operation's, which then waits if it may pass; the last waits some 8 s. */
 const STEP_ATTEMPTS = 6;
 const RETRY = { firstMs: 250, longestMs: 8_000 } as const;
 const QUARANTINE_POLL_MS = 5_000;
@@ -17,7 +17,7 @@ const EFFECT_DEADLINE_MS = 15 * 60_000;
 
 type Outcome =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly cancelled: boolean; readonly error: ErrorRecord };
+  | { readonly ok: false; readonly cancelled: boolean; readonly mayPass: boolean; readonly error: ErrorRecord };
 
 export interface EffectOptions {
   readonly part: WorkingPart;
@@ -89,7 +89,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
       const cancellable = options.cancellable === true && tries === 1;
       const entered = await enter({ ...key, position: at, runId: run.id, cancellable, at: clock.now().toISOString() });
       if (entered.state === 'cancelled')
-        return { ok: false, cancelled: true, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
+        return { ok: false, cancelled: true, mayPass: false, error: { code: 'RUN_CANCELLED', message: 'The run was cancelled' } };
       const { attempt } = entered;
       const { log, report } = notes;
       // With the time of the run's making: after a backup was restored run numbers come again, and the outside still knows those that were lost.
@@ -135,7 +135,7 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         log(`${error.code}: ${error.message}\n`);
         if (final) {
           await notes.end('failed', error);
-          return { ok: false, cancelled: thrown instanceof StepFailed && thrown.cancelled, error };
+          return { ok: false, cancelled: thrown instanceof StepFailed && thrown.cancelled, mayPass: mayPass(thrown), error };
         }
         await clock.sleep(backoffMs(tries, ports.random, RETRY), stopping);
         if (stopping.aborted) throw new OperationInterrupted();
@@ -155,9 +155,9 @@ export const createScope = (ports: OperationPorts, operation: OperationRow, run:
         return outcomeToJson(await attemptStep(name, work, options, at));
       });
       observer.onStep?.({ operationId, step: name, phase: 'after' });
-      const { ok, value, cancelled, error } = outcome as unknown as { ok: boolean; value: T; cancelled: boolean; error: ErrorRecord }; // made by outcomeToJson, maybe before a restart
-      if (ok) return value;
-      throw new StepFailed(error, cancelled);
+      const ended = outcome as unknown as { ok: true; value: T } | (Outcome & { readonly ok: false }); // made by outcomeToJson, maybe before a restart
+      if (ended.ok) return ended.value;
+      throw new StepFailed(ended.error, ended);
     },
   };
 };
@@ -166,4 +166,4 @@ const outcomeToJson = (outcome: Outcome): Json =>
   outcome.ok
     ? { ok: true, value: (outcome.value ?? null) as Json }
     : // steps return plain JSON, as their docstring says
-      { ok: false, cancelled: outcome.cancelled, error: { ...outcome.error } };
+      { ok: false, cancelled: outcome.cancelled, mayPass: outcome.mayPass, error: { ...outcome.error } };

@@ -43,6 +43,8 @@ export interface Part<Subject> {
 export interface PipelineDefinition {
   readonly name: string;
   readonly rings: readonly RingPolicy[];
+  /** For how long what may pass is waited for before a run fails. */
+  readonly patienceMs: number;
   readonly ci: Part<Ci<unknown>>;
   readonly packager: Part<Packager<unknown>>;
   readonly repository: Part<Repository<unknown>>;

@@ -44,7 +44,8 @@ export interface EventRow {
 
 export type RunKind = 'delivery' | 'promotion' | 'rollback';
 export type RunOutcome = 'succeeded' | 'failed' | 'rolled-back' | 'superseded' | 'cancelled' | 'stale';
-export type WaitKind = 'rollout-lock' | 'bake' | 'promotion';
+/** `outside`: for a part outside pipit, or pipit's own machine, to come back after a fault. */
+export type WaitKind = 'rollout-lock' | 'bake' | 'promotion' | 'outside';
 
 export interface ErrorRecord {
   readonly code: string;
@@ -94,13 +95,18 @@ export interface RunRow {
   readonly stage: string;
   readonly completedStages: readonly string[];
   readonly waitingFor: WaitKind | null;
-  /** When a wait ends by itself. */
+  /** When a wait ends by itself: an estimate, because what counts is `waitedMs`. */
   readonly dueAt: string | null;
+  /** For how long the stage that it is at has been watched, or has waited for the outside. Counted by a clock that only grows, and only while pipit is up. */
+  readonly waitedMs: number;
+  /** The wait ends by itself when `waitedMs` reaches this. */
+  readonly dueAfterMs: number | null;
   readonly outcome: RunOutcome | null;
   /** Why it waits or how it ended, in one sentence. */
   readonly reason: string | null;
   /** The failure that a rollback under way answers. */
   readonly failure: ErrorRecord | null;
+  /** From 1. Raised when a person retries the run. */
   readonly attempt: number;
   readonly cancelRequestedBy: string | null;
   readonly createdAt: string;
@@ -109,7 +115,8 @@ export interface RunRow {
 }
 
 export type OperationType = 'build' | 'package' | 'publish' | 'rollout' | 'watch';
-export type OperationState = 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+/** `waiting`: failed by something that may pass; it is executed again, as the next round. */
+export type OperationState = 'pending' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'cancelled';
 
 /** One durable piece of work that survives a restart. */
 export interface OperationRow {
@@ -123,7 +130,10 @@ export interface OperationRow {
   readonly input: Json;
   readonly result: Json;
   readonly error: ErrorRecord | null;
+  /** Raised when a person retries the run. Keys of effects hold it. */
   readonly attempt: number;
+  /** From 1. Raised each time that it is executed again after a fault that may pass; keys of effects stay as they are. */
+  readonly round: number;
   readonly createdAt: string;
   readonly startedAt: string | null;
   readonly endedAt: string | null;

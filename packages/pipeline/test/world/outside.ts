@@ -97,6 +97,10 @@ export interface Outside {
   readonly calls: Map<string, number>;
   /** Faults to come, by call; one is used up by each call. */
   readonly faults: Map<string, Fault[]>;
+  /** Calls that do not answer, by name: until that moment of the world's time, and how. `*` for every call. */
+  readonly outages: Map<string, { readonly untilMs: number; readonly how: 'retry' | 'disk full' | 'lost after' }>;
+  /** The world's time. */
+  nowMs: () => number;
   /** Versions that the release of a commit got; commits by version. */
   readonly plans: Map<string, CommitPlan>;
   /** How many hosts a batch reaches by one inspect. */
@@ -121,6 +125,8 @@ export const createOutside = (): Outside => ({
   stuckFolders: new Set(),
   calls: new Map(),
   faults: new Map(),
+  outages: new Map(),
+  nowMs: () => 0,
   plans: new Map(),
   hostsAnInspect: 1_000_000,
 });

@@ -34,6 +34,7 @@ export const recordsOf = (records: Records, life: Life): Records => ({
 
 export const clockOf = (clock: PipelineClock, life: Life): PipelineClock => ({
   now: () => clock.now(),
+  monotonicMs: () => clock.monotonicMs(),
   sleep: (ms, signal) => life.call(() => clock.sleep(ms, signal)),
 });
 

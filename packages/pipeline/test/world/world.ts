@@ -37,11 +37,13 @@ import {
   type PromoteRequest,
   promote,
   type Records,
+  type Retried,
   type RingPolicy,
   type RollbackRequest,
   type RolledBack,
   type RunId,
   type RunRow,
+  retry,
   rollback,
 } from '../../src/index.js';
 import { Life } from './life.js';
@@ -124,6 +126,7 @@ export class World {
   /** Today's config; a test may change it. */
   rings: readonly RingPolicy[];
   pipelineExists = true;
+  patienceMs = 15 * 60_000;
   /** What today's config calls the only pipeline. */
   pipelineName = 'web';
   /** Which refs today's config lets in. */
@@ -142,6 +145,7 @@ export class World {
   constructor(options: WorldOptions = {}) {
     this.#options = options;
     this.rings = options.rings ?? DEFAULT_RINGS;
+    this.outside.nowMs = () => this.clock.time;
     for (const [ring, ids] of Object.entries(options.hosts ?? DEFAULT_HOSTS)) for (const id of ids) addHost(this.outside, id, [ring]);
   }
 
@@ -151,6 +155,7 @@ export class World {
     return {
       name: this.pipelineName,
       rings: this.rings,
+      patienceMs: this.patienceMs,
       ci: part('ci', createSimulatedCi(outside, life)),
       packager: part('packager', createSimulatedPackager(outside, life)),
       repository: part('repository', createSimulatedRepository(outside, life)),
@@ -166,7 +171,7 @@ export class World {
 
   #catalog(life: Life): PipelineCatalog {
     const definition = this.#definition(life);
-    const today = (): PipelineDefinition => ({ ...definition, name: this.pipelineName, rings: this.rings });
+    const today = (): PipelineDefinition => ({ ...definition, name: this.pipelineName, rings: this.rings, patienceMs: this.patienceMs });
     return {
       of: ({ ref }) => (this.pipelineExists && this.takesRef(ref) ? today() : undefined),
       takes: (name, _repositoryName, ref) => name === this.pipelineName && this.pipelineExists && this.takesRef(ref),
@@ -338,6 +343,15 @@ export class World {
 
   cancel(runId: string, asked: Partial<Asked> = {}): Promise<Cancelled> {
     return this.#insist(({ commands }) => cancel(commands, { runId: runId as RunId, actor: ANNA, ...asked })); // a run the test has seen
+  }
+
+  retry(runId: string, asked: Partial<Asked> = {}): Promise<Retried> {
+    return this.#insist(({ commands }) => retry(commands, { runId: runId as RunId, actor: ANNA, ...asked })); // a run the test has seen
+  }
+
+  /** From now on a call does not answer, or every one with `*`, for so long. */
+  outage(call: string, forMs: number, how: 'retry' | 'disk full' | 'lost after' = 'retry'): void {
+    this.outside.outages.set(call, { untilMs: this.clock.time + forMs, how });
   }
 
   /** Lets time pass until the condition holds; a process that was killed is followed by a new one. */

@@ -37,6 +37,7 @@ const defineFrom = (pipeline: PipelineConfig, instances: Instances): PipelineDef
   return {
     name: pipeline.name,
     rings: ringsOf(pipeline),
+    patienceMs: pipeline.patienceMs,
     ci: part('ci', pipeline.ci),
     packager: part('packager', pipeline.packager),
     repository: part('repository', pipeline.repository),

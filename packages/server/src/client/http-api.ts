@@ -12,6 +12,7 @@ import {
   pageOf,
   plan,
   reconciled,
+  retried,
   rolledBack,
   runDetail,
   token,
@@ -61,6 +62,7 @@ export const createHttpApi = ({
     promote: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/promote`, body, begun),
     rollback: ({ app: of, ...body }) => post(`/api/apps/${name(of)}/rollback`, body, rolledBack),
     cancel: ({ runId, ...body }) => post(`/api/runs/${name(runId)}/cancel`, body, cancelled),
+    retry: ({ runId, ...body }) => post(`/api/runs/${name(runId)}/retry`, body, retried),
     reconcile: (body) => post('/api/reconcile', body, reconciled),
     listTokens: () => get('/api/tokens', {}, z.array(token)),
     createToken: ({ expiresInMs, ...body }) =>

@@ -8,12 +8,13 @@ import {
   noQuery,
   promoteBody,
   reconcileBody,
+  retryBody,
   rollbackBody,
   runParams,
   tokenBody,
   tokenParams,
 } from '../schemas/request-schemas.js';
-import { begun, cancelled, createdToken, reconciled, rolledBack, token as tokenSchema } from '../schemas/view-schemas.js';
+import { begun, cancelled, createdToken, reconciled, retried, rolledBack, token as tokenSchema } from '../schemas/view-schemas.js';
 import { errorResponses } from './error-responses.js';
 import type { RouteContext } from './route-context.js';
 
@@ -90,6 +91,23 @@ export const commandRoutes =
       },
       async (request, reply) => {
         return reply.code(202).send(await runtime.api(callerOf(request)).cancel({ runId: request.params.id, ...request.body }));
+      },
+    );
+
+    app.post(
+      '/api/runs/:id/retry',
+      {
+        config: { access: { by: 'token' } },
+        schema: {
+          ...shared,
+          summary: 'Continue a failed run at the stage that failed',
+          params: runParams,
+          body: retryBody,
+          response: { 202: retried, ...errorResponses(400, 401, 403, 404, 409, 413, 415) },
+        },
+      },
+      async (request, reply) => {
+        return reply.code(202).send(await runtime.api(callerOf(request)).retry({ runId: request.params.id, ...request.body }));
       },
     );
 

@@ -71,4 +71,5 @@ export const promoteBody = z.strictObject({
 });
 export const rollbackBody = z.strictObject({ role: name.exactOptional(), ring: name.exactOptional(), reason: reason.exactOptional() });
 export const cancelBody = z.strictObject({ reason: reason.exactOptional() });
+export const retryBody = z.strictObject({ reason: reason.exactOptional() });
 export const reconcileBody = z.strictObject({ reason: reason.min(1) });

@@ -127,6 +127,17 @@ export const rolledBack: z.ZodType<RolledBack> = named(
 
 export const cancelled: z.ZodType<Cancelled> = named('CancelRequested', z.object({ runId: branded<RunRow['id']>(), did }));
 
+type Retried = Awaited<ReturnType<Api['retry']>>;
+
+export const retried: z.ZodType<Retried> = named(
+  'RetryBegun',
+  z.object({
+    runId: branded<RunRow['id']>(),
+    stage: z.string().describe('Where it goes on'),
+    attempt: z.number().describe('The number of this try, from 2'),
+  }),
+);
+
 type Reconciled = Awaited<ReturnType<Api['reconcile']>>;
 
 export const reconciled: z.ZodType<Reconciled> = named(

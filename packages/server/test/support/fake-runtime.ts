@@ -179,6 +179,13 @@ export class FakeRuntime implements ServedRuntime {
           if (run.state === 'ended') conflict('RUN_ENDED');
           return { runId: run.id, did: ['ends the run now'] };
         }),
+      retry: (given) =>
+        command('retry', {}, () => {
+          this.commands.splice(-1, 1, { actor, name: 'retry', command: given });
+          const run = findRun(given.runId);
+          if (run.state !== 'ended') conflict('RETRY_NOT_FAILED');
+          return { runId: run.id, stage: 'build', attempt: 2 };
+        }),
       reconcile: (given) => command('reconcile', {}, () => ({ rings: [{ ring: `web:app:canary (${given.reason})`, sequence: 7 }] })),
       listTokens: () => ask(() => [tokenView]),
       createToken: ({ name, preset }) => command('createToken', {}, () => ({ ...tokenView, name, preset, token: 'pipit_new' })),
