@@ -14,6 +14,13 @@ export const RUN_PROGRAMS = {
   tar: 'tar',
 };
 
+/** Programs that bound what the code of repositories may use and reach. Without them pipit runs, and `pipit doctor` says what that costs. */
+export const OPTIONAL_PROGRAMS = {
+  prlimit: 'util-linux',
+  slirp4netns: 'slirp4netns',
+  nft: 'nftables',
+};
+
 const MIN_NODE = [20, 19];
 
 export const checkNode = () => {
@@ -61,9 +68,20 @@ const installPackages = async (packages) => {
   return false;
 };
 
+const packagesMissing = (programs) => [...new Set(Object.entries(programs).flatMap(([program, name]) => (has(program) ? [] : [name])))];
+
+/** Installs the programs if that may be done without a question; says so and goes on if not. */
+export const offerPrograms = async (programs) => {
+  const missing = packagesMissing(programs);
+  if (missing.length === 0) return;
+  const mayInstall = has('apt-get') && (process.getuid?.() === 0 || sudoWithoutPassword());
+  const installed = mayInstall && (await installPackages(missing).catch(() => false));
+  if (!installed) console.warn(`Not installed, and pipit goes on without: ${missing.join(', ')}. \`pipit doctor\` says what that costs.`);
+};
+
 /** Makes sure that the programs are there; ends with one clear line when something may not be installed without asking. */
 export const ensurePrograms = async (programs) => {
-  const missing = [...new Set(Object.entries(programs).flatMap(([program, name]) => (has(program) ? [] : [name])))];
+  const missing = packagesMissing(programs);
   if (missing.length === 0) return;
   if (!has('apt-get')) {
     console.error(

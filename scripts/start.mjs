@@ -1,10 +1,11 @@
 // npm start: installs, builds and runs the main job on embedded defaults. With `-- --once` it exits at the end.
 import { spawn } from 'node:child_process';
 import { build, installDependencies, root } from './prepare.mjs';
-import { checkNode, ensurePrograms, RUN_PROGRAMS } from './requirements.mjs';
+import { checkNode, ensurePrograms, OPTIONAL_PROGRAMS, offerPrograms, RUN_PROGRAMS } from './requirements.mjs';
 
 checkNode();
 await ensurePrograms(RUN_PROGRAMS);
+await offerPrograms(OPTIONAL_PROGRAMS);
 installDependencies();
 build({ types: false });
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { checkPackages } from './check-packages.mjs';
 import { installNode } from './install-node.mjs';
 import { build, installDependencies, root } from './prepare.mjs';
-import { checkNode, ensurePrograms, RUN_PROGRAMS } from './requirements.mjs';
+import { checkNode, ensurePrograms, OPTIONAL_PROGRAMS, offerPrograms, RUN_PROGRAMS } from './requirements.mjs';
 
 /** What only the tests need. */
 const TEST_PROGRAMS = {
@@ -101,6 +101,7 @@ if (unknown.length > 0) {
 
 checkNode();
 await ensurePrograms({ ...RUN_PROGRAMS, ...TEST_PROGRAMS });
+await offerPrograms(OPTIONAL_PROGRAMS);
 installDependencies();
 build({ types: true });
 try {

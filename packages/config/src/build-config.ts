@@ -125,6 +125,7 @@ export const buildConfig = ({ file, core, instances, slots, source, locate }: Co
       ...(core.audit.key === undefined ? {} : { key: core.audit.key }),
       ...(core.audit.previousKey === undefined ? {} : { previousKey: core.audit.previousKey }),
     },
+    sandbox: core.sandbox,
     trustRepositories: core.trustRepositories,
     plugins: recordOf(Object.entries(instances)),
     pipelines: recordOf(

@@ -117,6 +117,29 @@ export interface Config {
     readonly giveUpAfterMs: number;
   };
   readonly audit: { readonly key?: Secret; readonly previousKey?: Secret; readonly every: number };
+  /** What repositories' code may see and use on pipit's machine. */
+  readonly sandbox: {
+    /** Absolute paths that it may read, beside the system's programs. */
+    readonly readable: readonly string[];
+    /** What builds and packagings reach. */
+    readonly network: 'full' | 'outbound' | 'none';
+    /** What `outbound` reaches too. `host`: an IPv4 address, a network or a name. */
+    readonly allow: readonly { readonly host: string; readonly port?: number }[];
+    /** What each piece of work may use. */
+    readonly limits: {
+      /** Bytes. */
+      readonly memory: number;
+      /** Processes and threads. */
+      readonly tasks: number;
+      /** Cores. */
+      readonly cpu: number;
+      /** Bytes in the folders of the work. */
+      readonly disk: number;
+      readonly files: number;
+      /** Bytes of one file. */
+      readonly fileSize: number;
+    };
+  };
   readonly trustRepositories: boolean;
   /** By instance name; also those that a slot names without declaring them. */
   readonly plugins: Readonly<Record<string, InstanceConfig>>;

@@ -1,3 +1,4 @@
+import { normalize } from 'node:path/posix';
 import { createSecret, isPluginError, parseAppName, parseHostAddress, parseRingName, parseRoleName } from '@pipit/core';
 import * as z from 'zod';
 import { BYTE_SIZE_PATTERN, parseByteSize } from './byte-size.js';
@@ -29,6 +30,41 @@ const HOST_PATTERN = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]*:[0-
 const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'An address or network, for example 10.0.0.0/8');
 const networks = (description: string) => z.array(network).default([]).describe(description);
 const port = () => z.int().min(1).max(65_535);
+
+const PORT = /:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$/;
+const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
+const IPV4_NETWORK = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}(?:/(?:3[0-2]|[12]?[0-9]))?$`);
+/** Source: RFC 1123, 2.1. A name of digits and dots alone would be taken for an address. */
+const HOST_NAME = /^(?=.{1,253}$)(?=.*[A-Za-z])[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*$/;
+/** A network of its own has its own loopback. */
+const LOOPBACK = /^(?:127\.|0\.|localhost$|.*\.localhost$)/i;
+
+/** For example 10.1.2.3, 10.1.0.0/16, npm.internal or npm.internal:4873. */
+const allowedAddress = () =>
+  text()
+    .transform((written) => ({ host: written.replace(PORT, ''), ...(PORT.test(written) ? { port: Number(PORT.exec(written)?.[1]) } : {}) }))
+    .refine(
+      ({ host }) => IPV4_NETWORK.test(host) || (HOST_NAME.test(host) && !host.startsWith('-')),
+      'Expected an IPv4 address, a network or a name, for example 10.1.2.3, 10.1.0.0/16 or npm.internal:4873',
+    )
+    .refine(
+      ({ host }) => !LOOPBACK.test(host),
+      "This machine's loopback is in no sandbox of its own network: use an address of its network, or network: full",
+    );
+
+const MIB = 1024 ** 2;
+
+const atLeast = (leastBytes: number) => byteSize().refine((bytes) => bytes >= leastBytes, `At least ${leastBytes / MIB}MiB`);
+
+/** `/` would show everything, and the others would show every process and device. */
+const readablePath = () =>
+  z
+    .string()
+    .regex(/^\/[^\0]*$/, 'Expected an absolute path')
+    .refine(
+      (path) => !/^\/(?:(?:proc|sys|dev)(?:\/.*)?)?$/.test(normalize(path)),
+      'The sandbox never shows /, /proc, /sys or /dev of the machine',
+    );
 
 const within = () => duration().prefault('30s').describe('How long a host has to become healthy. Default: 30s.');
 export const health = z
@@ -200,6 +236,49 @@ export const coreConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('How the audit trail is signed.'),
+  sandbox: z
+    .strictObject({
+      readable: z
+        .array(readablePath())
+        .default([])
+        .describe("Folders and files of this machine that repositories' code may read, beside the system's programs. Default: none."),
+      network: z
+        .enum(['full', 'outbound', 'none'])
+        .default('outbound')
+        .describe(
+          'What builds and packagings reach. outbound: the internet, and not this machine, link-local and private networks. full: what pipit reaches. Default: outbound.',
+        ),
+      allow: z
+        .array(allowedAddress())
+        .default([])
+        .describe('What `outbound` reaches too: IPv4 addresses, networks and names, each with a port or without. Default: none.'),
+      limits: z
+        .strictObject({
+          memory: atLeast(16 * MIB)
+            .prefault('2GiB')
+            .describe('Memory of all processes together, folders of memory such as /tmp included. Default: 2GiB.'),
+          tasks: z
+            .int()
+            .min(16, 'Fewer than 16 tasks build nothing')
+            .max(4_194_304)
+            .default(1024)
+            .describe('Processes and threads. Default: 1024.'),
+          cpu: z.number().min(0.05, 'At least 0.05 of a core').max(4096).default(2).describe('Cores, also a part of one. Default: 2.'),
+          disk: atLeast(MIB).prefault('10GiB').describe('What the folders of the work may hold. Default: 10GiB.'),
+          files: z
+            .int()
+            .min(1_000, 'Fewer than 1000 files build nothing')
+            .default(1_000_000)
+            .describe('Files and folders there. Default: 1000000.'),
+          fileSize: atLeast(MIB).prefault('4GiB').describe('One file. Default: 4GiB.'),
+        })
+        .prefault({})
+        .describe(
+          "What each build, each command of a packaging, each install on a local host and each local service may use on pipit's machine.",
+        ),
+    })
+    .prefault({})
+    .describe("What repositories' code may see and use on pipit's machine."),
   trustRepositories: z.boolean().default(false).describe("Run repositories' code outside a sandbox on pipit's machine. Default: false."),
   plugins: z
     .record(

@@ -20,6 +20,12 @@ describe('defaults', () => {
       database: { giveUpAfterMs: 900_000 },
       maxFileBytes: 2 * 1024 ** 3,
       audit: { every: 60_000 },
+      sandbox: {
+        readable: [],
+        network: 'outbound',
+        allow: [],
+        limits: { memory: 2 * 1024 ** 3, tasks: 1024, cpu: 2, disk: 10 * 1024 ** 3, files: 1_000_000, fileSize: 4 * 1024 ** 3 },
+      },
       trustRepositories: false,
       plugins: { local: { uses: '@pipit/plugin-local', plugin: local, config: {} } },
       pipelines: {

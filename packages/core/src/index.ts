@@ -3,7 +3,7 @@ export type { Call, Clock } from './context/call.js';
 export type { FileStore } from './context/file-store.js';
 export type { Logger } from './context/logger.js';
 export type { Op, OperationCall, Services } from './context/operation-call.js';
-export type { ConfinedCommand, ConfineOptions, Sandbox } from './context/sandbox.js';
+export type { ConfinedCommand, ConfineOptions, Sandbox, SandboxGap } from './context/sandbox.js';
 export type { OutputStream, RunOptions, RunResult, Shell } from './context/shell.js';
 export type { Source } from './context/source.js';
 export { appNameOf } from './conventions/app-name.js';

@@ -59,3 +59,5 @@ export { storePackage } from './package-root/store-package.js';
 export { writeOutputs } from './package-root/write-outputs.js';
 export { createRedactor, type RedactingStream, type Redactor } from './redaction/create-redactor.js';
 export { createSandbox, DEFAULT_SANDBOX_USER, type SandboxOptions, type SandboxUser } from './sandbox/create-sandbox.js';
+export type { AllowedAddress, SandboxNetwork, SandboxNetworkMode } from './sandbox/sandbox-network.js';
+export { DEFAULT_SANDBOX_LIMITS, type SandboxLimits } from './sandbox/work-limits.js';

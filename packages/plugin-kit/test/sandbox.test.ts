@@ -65,8 +65,9 @@ const look = async (
   script: string,
   options: Partial<SandboxOptions> = {},
   mounts?: readonly { readonly from: string; readonly to: string; readonly writable?: boolean }[],
+  env: Readonly<Record<string, string>> = { GIVEN: 'yes' },
 ): Promise<Seen> => {
-  const input = { options: { hidden: [scene.data], ...options }, folder: scene.folder, script, env: { GIVEN: 'yes' }, mounts };
+  const input = { options: { hidden: [scene.data], ...options }, folder: scene.folder, script, env, mounts };
   const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
   const { stdout, stderr } = await runCommand([...as, process.execPath, program, JSON.stringify(input)], {
     cwd: '/',
@@ -128,6 +129,14 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     expect(seen.stdout).toBe('read\n');
   });
 
+  it('starts no program of its own with an environment that code of the repository chose', async () => {
+    const scene = await makeScene(uid);
+    // The loader complains once for each program that is started with it: here only the shell, which is the confined code.
+    const seen = await look(scene, uid, 'true', {}, undefined, { LD_PRELOAD: '/nowhere.so', BASH_ENV: '/nowhere.sh', ENV: '/nowhere' });
+    expect(seen.exitCode).toBe(0);
+    expect((seen.stderr ?? '').match(/LD_PRELOAD/g)).toHaveLength(1);
+  });
+
   it('passes only the given environment', async () => {
     const scene = await makeScene(uid);
     const seen = await look(scene, uid, 'exec env');
@@ -148,6 +157,55 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     expect(seen.stdout).toBe('CapEff:\t0000000000000000\nNoNewPrivs:\t1\n');
   });
 
+  it('shows nothing of the machine but its programs: not a folder that anybody may read', async () => {
+    const scene = await makeScene(uid);
+    await writeFile(join(scene.root, 'inventory'), MARKER, { mode: 0o644 });
+    const seen = await look(scene, uid, `cat ${scene.root}/inventory; ls -A ${scene.root}; ls -A /; ls -A /etc /var /run; exit 0`);
+    expect(seen.stdout).not.toContain(MARKER);
+    expect(seen.stdout?.split('\n')[0]).toBe('data');
+    const [, root = '', etc = '', run = '', inVar = ''] =
+      /^data\n([\s\S]*)\n\/etc:\n([\s\S]*)\n\/run:\n([\s\S]*)\n\/var:\n([\s\S]*)$/.exec(seen.stdout ?? '') ?? [];
+    const allowed = ['bin', 'dev', 'etc', 'proc', 'run', 'sbin', 'tmp', 'usr', 'var', scene.root.split('/')[1]];
+    expect(root.split('\n').filter((name) => !allowed.includes(name) && !/^(?:lib\w*)?$/.test(name))).toEqual([]);
+    for (const secret of ['shadow', 'ssh', 'sudoers', 'gitconfig', 'npmrc', 'pip.conf', 'apt', 'machine-id', 'environment'])
+      expect(etc.split('\n')).not.toContain(secret);
+    expect(run.trim()).toBe('');
+    expect(inVar.trim().split('\n')).toEqual(['run', 'tmp']);
+  });
+
+  it('knows no accounts but root, its own and nobody', async () => {
+    const seen = await look(await makeScene(uid), uid, 'cut -d: -f1,3 /etc/passwd /etc/group; id -un');
+    expect(seen.stdout?.trim().split('\n')).toEqual([
+      ...['root:0', `sandbox:${DEFAULT_SANDBOX_USER.uid}`, 'nobody:65534'],
+      ...['root:0', `sandbox:${DEFAULT_SANDBOX_USER.gid}`, 'nogroup:65534'],
+      'sandbox',
+    ]);
+  });
+
+  it('passes no open file on, and lets nothing be made beside the given folders', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(
+      scene,
+      uid,
+      'ls /proc/self/fd | wc -l; for path in / /etc /usr /var /srv /opt; do mkdir "$path/x" && echo "made in $path"; done; for path in /tmp /var/tmp /dev/shm; do echo y > "$path/x" || echo "not in $path"; done; exit 0',
+    );
+    // Standard input, output and error, and that of ls itself.
+    expect(seen.stdout).toBe('4\n');
+  });
+
+  it('runs what packages are built with', async () => {
+    const script =
+      'perl -e "print 1" && python3 -c "import ssl; ssl.create_default_context().load_verify_locations(\'/etc/ssl/certs/ca-certificates.crt\')" && dpkg-deb --version > /dev/null && mkdir -p p/DEBIAN p/usr && printf "Package: p\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: d\\n" > p/DEBIAN/control && dpkg-deb --root-owner-group --build p >/dev/null && tar tzf /dev/null; npm --version >/dev/null && git init -q g && date +%Z > /dev/null && echo " all"';
+    const seen = await look(await makeScene(uid), uid, script);
+    expect(seen).toMatchObject({ stdout: '1 all\n', exitCode: 0 });
+  });
+
+  it('hides what lies within a readable folder too', async () => {
+    const scene = await makeScene(uid);
+    const seen = await look(scene, uid, `ls -A ${scene.root} ${scene.data}`, { readable: [scene.root] });
+    expect(seen.stdout).toBe(`${scene.root}:\ndata\nhome\n\n${scene.data}:\nwork\n`);
+  });
+
   it('resolves names as the machine does', async () => {
     const scene = await makeScene(uid);
     const seen = await look(scene, uid, 'cat /etc/resolv.conf > /dev/null && getent hosts localhost');
@@ -159,7 +217,7 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     const bin = join(scene.home, '.nvm', 'bin');
     await mkdir(bin, { recursive: true });
     await writeFile(join(bin, 'own-node'), '#!/bin/sh\necho from a home\n', { mode: 0o755 });
-    const seen = await look(scene, uid, `own-node; touch ${bin}/x || echo read-only; ls -A ${scene.home}`, { readable: [bin] });
+    const seen = await look(scene, uid, `own-node; touch ${bin}/x || echo read-only; ls -A ${scene.home}`, { path: [bin] });
     expect(seen.stdout).toBe('from a home\nread-only\n.nvm\n');
   });
 
@@ -170,8 +228,10 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     await writeFile(join(opt, 'app'), 'of the host');
     const seen = await look(scene, uid, 'cat /opt/app; touch /opt/x || echo read-only', {}, [{ from: opt, to: '/opt' }]);
     expect(seen.stdout).toBe('of the hostread-only\n');
-    const missing = await look(scene, uid, 'true', {}, [{ from: opt, to: '/no/such/place' }]);
-    expect(missing.error).toMatchObject({ code: 'SANDBOX_MOUNT_POINT_MISSING', hint: 'mkdir -p /no/such/place' });
+    const made = await look(scene, uid, 'cat /no/such/place/app', {}, [{ from: opt, to: '/no/such/place' }]);
+    expect(made.stdout).toBe('of the host');
+    const missing = await look(scene, uid, 'true', {}, [{ from: opt, to: '/usr/no/such/place' }]);
+    expect(missing.error).toMatchObject({ code: 'SANDBOX_MOUNT_POINT_MISSING', hint: 'mkdir -p /usr/no/such/place' });
   });
 
   it('sees through a link to the hidden folder, and refuses to give a folder that holds it', async () => {
@@ -201,7 +261,7 @@ describe('a sandbox of root', () => {
   it('hides a folder that is made after the sandbox', async () => {
     const scene = await makeScene(undefined);
     const later = join(scene.root, 'later');
-    const sandbox = await createSandbox({ hidden: [later] });
+    const sandbox = await createSandbox({ hidden: [later], readable: [scene.root] });
     await mkdir(later);
     await writeFile(join(later, 'key'), MARKER);
     const { argv, env } = sandbox.confine(['ls', '-A', later, scene.root], { folder: scene.folder });

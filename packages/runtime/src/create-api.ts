@@ -160,7 +160,7 @@ const createUncheckedApi = (ground: Ground, container: Container, actor: Actor):
     doctor: async () =>
       runDoctor(views(), {
         workFolder: folder.sources,
-        sandboxMode: ground.sandbox.mode,
+        sandbox: ground.sandbox,
         unguarded: ground.storage.lock.unguarded,
         quarantine: await container.get(parts.quarantine).read(),
         auditRights: await ground.storage.readAuditRights(),

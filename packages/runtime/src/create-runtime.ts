@@ -1,6 +1,5 @@
 import { chmod } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforePlugin, type Config, checkCommonFormat } from '@pipit/config';
 import { type Logger, type PluginError, parseCommitSha, requireStorable } from '@pipit/core';
@@ -16,6 +15,7 @@ import { createApi } from './create-api.js';
 import { defaultDataFolder } from './default-data-folder.js';
 import { createDisposalStack, type DisposalStack } from './disposal-stack.js';
 import { createLogger, type LogLevel } from './machine/logger.js';
+import { nodeFolders } from './machine/node-folders.js';
 import { systemClock } from './machine/system-clock.js';
 import { watchEventLoop } from './machine/watch-event-loop.js';
 import { type Instances, setupInstances } from './plugins/instances.js';
@@ -94,10 +94,13 @@ const prepareGround = async (
     records: createRedactedRecords(opened.records, redactor),
     logs: createRedactedLogs(opened.logs, redactor),
   };
+  const { memory, tasks, cpu, disk, files, fileSize } = config.sandbox.limits;
   const sandbox = await createSandbox({
     // The secrets' files too: without root, confined code has pipit's own uid outside.
     hidden: [storage.folder.folder, ...configFiles],
-    readable: [dirname(process.execPath)],
+    ...nodeFolders(config.sandbox.readable),
+    limits: { memoryBytes: memory, tasks, cpu, diskBytes: disk, files, fileBytes: fileSize },
+    network: { mode: config.sandbox.network, allow: config.sandbox.allow },
     trusted: config.trustRepositories,
     signal: stopping,
   });

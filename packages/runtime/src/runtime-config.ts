@@ -88,6 +88,22 @@ export interface RuntimeConfig<Plugins extends Readonly<Record<string, GivenPlug
   readonly maxFileSize?: string;
   readonly database?: { readonly url?: unknown; readonly ownerUrl?: unknown; readonly giveUpAfter?: string };
   readonly audit?: { readonly key?: unknown; readonly previousKey?: unknown; readonly every?: string };
+  /** What repositories' code may see and use on pipit's machine. */
+  readonly sandbox?: {
+    readonly readable?: readonly string[];
+    readonly network?: 'full' | 'outbound' | 'none';
+    /** For example `10.1.0.0/16` or `npm.internal:4873`. */
+    readonly allow?: readonly string[];
+    /** Sizes as in the config file, for example `2GiB`. */
+    readonly limits?: {
+      readonly memory?: string;
+      readonly tasks?: number;
+      readonly cpu?: number;
+      readonly disk?: string;
+      readonly files?: number;
+      readonly fileSize?: string;
+    };
+  };
   readonly trustRepositories?: boolean;
   readonly plugins: Plugins;
   readonly pipelines: Readonly<Record<string, GivenPipeline<Plugins>>>;

@@ -24,6 +24,7 @@ const foldersOf = (folder: string) => ({
   home: join(folder, BUILD_FOLDERS.home),
   temporary: join(folder, BUILD_FOLDERS.temporary),
   progress: join(folder, BUILD_FOLDERS.progress),
+  brokenLimit: join(folder, BUILD_FOLDERS.task, 'broken-limit'),
 });
 
 /** Proves that the shell's folder is one of this machine: the task runs here. */
@@ -40,6 +41,12 @@ const assertHere = async (op: Op<'shell'>): Promise<void> => {
     });
 };
 
+/** The sandbox writes down which limit ended a build: an exit code alone does not say it. */
+const whyExited = async (brokenLimit: string, exitCode: number): Promise<string> => {
+  const limit = await readFile(brokenLimit, 'utf8').catch(() => '');
+  return limit === '' ? `exited ${exitCode}` : `exited ${exitCode}; ${limit.trim()}`;
+};
+
 const resultOf = async (folder: string, record: BuildRecord, ended: Ended): Promise<BuildResult> => {
   const raw = `${ended.exitCode}`;
   if (ended.reason === 'stopped') return { outcome: 'cancelled', raw, reason: 'The build was cancelled' };
@@ -52,7 +59,7 @@ const resultOf = async (folder: string, record: BuildRecord, ended: Ended): Prom
     case undefined:
       return ended.exitCode === 0
         ? { outcome: 'passed', raw, commit: record.commit }
-        : { outcome: 'failed', raw, reason: `${script} exited ${ended.exitCode}` };
+        : { outcome: 'failed', raw, reason: `${script} ${await whyExited(foldersOf(folder).brokenLimit, ended.exitCode)}` };
     default:
       return assertNever(ended.reason);
   }
@@ -71,7 +78,7 @@ export const createLocalCi = <Options>({
 }: LocalCiOptions): Ci<Options> & Required<Pick<Ci<Options>, 'cancel' | 'readLog' | 'collect'>> => {
   const prepare = async (request: BuildRequest<Options>, op: Op<'shell' | 'source'>): Promise<BuildRecord> => {
     const folders = foldersOf(op.shell.folder);
-    const { task: _task, ...writable } = folders;
+    const { task: _task, brokenLimit: _brokenLimit, ...writable } = folders;
     // What a start that was killed left behind.
     for (const folder of Object.values(writable)) await removeFolder(folder);
     op.report({ message: `Checking out ${request.commit.sha}` });
@@ -115,6 +122,7 @@ export const createLocalCi = <Options>({
       const command = sandbox.confine(scriptsCommand(folders.progress), {
         folder: folders.source,
         writable: [folders.output, folders.home, folders.temporary, folders.progress],
+        report: folders.brokenLimit,
         env: {
           HOME: folders.home,
           // The sandbox's own /tmp is memory.

@@ -96,11 +96,15 @@ const installOf = (task: HostTask, artifact: Artifact, root: string): HostInstal
 const sourceFolders = ({ uris }: DebSource): readonly string[] =>
   uris.filter((uri) => uri.startsWith('file:')).map((uri) => decodeURI(uri.replace(/^file:\/*/, '/')));
 
+/** A post-install script needs no network, and apt-get only for an address that is no folder. */
+const networkFor = ({ uris }: DebSource): 'none' | 'full' => (uris.every((uri) => uri.startsWith('file:')) ? 'none' : 'full');
+
 const startTry = async (task: HostTask, artifact: Artifact, root: string, number: number): Promise<void> => {
   await ensureRoot(root, task.sandbox);
   const command = task.sandbox.confine(['/bin/sh', '-c', HOST_SCRIPT, 'pipit-host'], {
     folder: root,
     mounts: sourceFolders(task.source).map((path) => ({ from: path, to: path })),
+    network: networkFor(task.source),
     env: hostScriptEnvironment(installOf(task, artifact, root)),
   });
   await startDetached({ folder: join(task.taskFolder, `try-${number}`), argv: command.argv, env: command.env, cwd: '/' });

@@ -74,6 +74,8 @@ export const confineToHost = async (options: {
   ];
   return sandbox.confine(inFolder, {
     folder: stateFolder,
+    // A service serves, and a check of it queries the service.
+    network: 'full',
     mounts: present.map((name) => ({ from: join(root, name), to: `/${name}` })),
     env: { HOME: stateFolder, ...options.environment, PIPIT_HOST_ADDRESS: options.host.address },
   });

@@ -34,6 +34,7 @@ export const clock = { now: () => new Date() };
 /** No sandbox at all: what the config's `trustRepositories` gives. */
 export const trusted: Sandbox = {
   mode: 'trusted',
+  gaps: [],
   confine: (argv, { folder, env }) => ({ argv, env: { ...minimalEnvironment(folder), ...env } }),
   giveFolder: async () => undefined,
 };

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildResult, Sandbox, TaskState } from '@pipit/core';
-import { createSandbox } from '@pipit/plugin-kit';
+import { createSandbox, DEFAULT_SANDBOX_LIMITS } from '@pipit/plugin-kit';
 import {
   createMemoryFileStore,
   createTemporaryFolder,
@@ -56,6 +56,19 @@ const open = async (
 };
 
 describe('the local CI', () => {
+  it('fails with the limit that a build broke', async () => {
+    const limits = { ...DEFAULT_SANDBOX_LIMITS, fileBytes: 1024 ** 2 };
+    const { build } = await open(
+      { ...passing, 'script/cibuild': script('exec head -c 3000000 /dev/zero > big') },
+      { sandbox: await createSandbox({ hidden: [], limits }) },
+    );
+    expect(await build()).toEqual({
+      outcome: 'failed',
+      raw: '153',
+      reason: 'script/cibuild exited 153; file limit 1 MiB: a process was ended that wrote a larger one',
+    });
+  });
+
   it('runs both scripts in the commit and passes with the commit it built', async () => {
     const { build, log, source } = await open({
       'file.txt': 'of the commit',
@@ -165,7 +178,7 @@ describe('the local CI', () => {
     ['a link to an endless device', 'ln -s /dev/zero "$PIPIT_OUTPUT/leak"'],
     ['a link that means another file outside', 'ln -s /proc/self/cwd/etc/shadow "$PIPIT_OUTPUT/leak"'],
     ['a name with a line break', 'touch "$PIPIT_OUTPUT/a\nb"'],
-    ['a terabyte of holes', 'truncate -s 1T "$PIPIT_OUTPUT/leak"'],
+    ['three gigabytes of holes', 'truncate -s 3G "$PIPIT_OUTPUT/leak"'],
     ['many files that are too large together', 'for i in 1 2 3; do truncate -s 1M "$PIPIT_OUTPUT/$i"; done'],
   ])('refuses %s among the outputs, which could lead anywhere', async (_name, command) => {
     const { started, end, ci, createOp } = await open({ ...passing, 'script/cibuild': script(command) });

@@ -41,6 +41,8 @@ const runtime = await createRuntime({
   config: {
     dataFolder,
     server: { port },
+    // The builds report to the test's counter on loopback.
+    sandbox: { network: 'full' },
     plugins: { local: { plugin, with: { secret: { $file: secretFile }, inventory, repositories } } },
     pipelines: {
       web: {

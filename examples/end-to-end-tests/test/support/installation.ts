@@ -138,11 +138,12 @@ const prepare = async (
   const folder = await mkdtemp(join(parentFolder(), 'pipit-e2e-'));
   undo.push(() => rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
-  const [program, counter, port] = await Promise.all([buildProgram('server'), createReportCounter(), freePort()]);
-  undo.push(program.remove, counter.close);
-  let programPath = program.path;
   const dataFolder = join(folder, 'data');
   const localFolder = join(dataFolder, 'instances/local');
+  const counting = createReportCounter(join(localFolder, 'hosts'));
+  const [program, counter, port] = await Promise.all([buildProgram('server'), counting, freePort()]);
+  undo.push(program.remove, counter.close);
+  let programPath = program.path;
   const otherApps = options.otherApps ?? [];
   const repositoryOf = (app: string): string => join(folder, `${app}.git`);
   const secretFile = join(folder, 'webhook-secret');

@@ -11,6 +11,6 @@ export const sampleApp = (counter: ReportCounter): RepositoryFiles => ({
   'script/cibuild': `#!/bin/bash\nset -e\n${counter.report('build $PIPIT_COMMIT')}\necho building\nsleep ${WORK_S}\n`,
   'script/package': `#!/bin/bash\nset -e\nmkdir -p "$PIPIT_PACKAGE_ROOT/opt/shop"\ncp content "$PIPIT_PACKAGE_ROOT/opt/shop/"\nsleep ${WORK_S}\n`,
   // dpkg gives the maintainer scripts the package's version nowhere, so the file that they belong to says which commit this is.
-  'script/post-inst': `#!/bin/bash\nset -e\n${counter.report('install $(basename "$DPKG_ROOT") $(cat "$DPKG_ROOT/opt/shop/content")')}\nsleep ${WORK_S}\n`,
+  'script/post-inst': `#!/bin/bash\nset -e\n${counter.keep('install $(basename "$DPKG_ROOT") $(cat "$DPKG_ROOT/opt/shop/content")')}\nsleep ${WORK_S}\n`,
   content: 'first\n',
 });

@@ -16,6 +16,8 @@ export interface RunOptions {
    * which sees this shell's folder and not pipit's data, keys, sockets or environment; on another host it is that host's matter.
    */
   readonly confined?: boolean;
+  /** The confined command needs no network, and gets none on pipit's own machine. Default false: what the config says. */
+  readonly offline?: boolean;
   /** Called with each piece of output as it comes, and where it comes from if that is known. */
   readonly onOutput?: (text: string, from?: OutputStream) => void;
   /** Milliseconds; after it the process group is ended and a PluginError `COMMAND_TIMED_OUT` (reconcile) thrown. Default: the call's deadline. */

@@ -22,6 +22,7 @@ const runPackageScript = async <Options>(
     );
   op.report({ message: `Running ${SCRIPTS.package}` });
   const { exitCode, stderr } = await runConfined(op, [`./${SCRIPTS.package}`], {
+    offline: false,
     cwd: PACKAGE_FOLDERS.source,
     env: {
       PIPIT_PACKAGE_ROOT: `${folder}/${PACKAGE_FOLDERS.root}`,

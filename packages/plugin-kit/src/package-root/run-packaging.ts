@@ -6,10 +6,10 @@ const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
 /**
  * Runs a command on what the repository's own script may have written: always confined, so that a link which that script left behind
- * leads nowhere that it could not go itself. A non-zero exit is a result.
+ * leads nowhere that it could not go itself. Without network, unless it is asked for. A non-zero exit is a result.
  */
 export const runConfined = (op: Op<'shell'>, argv: readonly string[], options: PackagingRunOptions = {}): Promise<RunResult> =>
-  op.shell.run(argv, { ...options, confined: true });
+  op.shell.run(argv, { offline: true, ...options, confined: true });
 
 /**
  * As {@link runConfined}, for commands that must succeed; gives what they printed.

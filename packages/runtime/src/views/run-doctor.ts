@@ -1,3 +1,4 @@
+import type { Sandbox } from '@pipit/core';
 import type { AuditRights } from '@pipit/engine-dbos';
 import type { Finding } from '../api.js';
 import { createCall } from '../effects.js';
@@ -33,7 +34,7 @@ export const runDoctor = async (
   ports: ViewPorts,
   own: {
     readonly workFolder: string;
-    readonly sandboxMode: string;
+    readonly sandbox: Pick<Sandbox, 'mode' | 'gaps'>;
     readonly unguarded: string | undefined;
     readonly quarantine: string | null;
     readonly auditRights: AuditRights;
@@ -49,12 +50,13 @@ export const runDoctor = async (
     {
       instance: 'pipit',
       name: 'sandbox',
-      ok: own.sandboxMode !== 'trusted',
-      detail: own.sandboxMode,
-      ...(own.sandboxMode === 'trusted'
+      ok: own.sandbox.mode !== 'trusted',
+      detail: own.sandbox.mode,
+      ...(own.sandbox.mode === 'trusted'
         ? { hint: 'Repositories run as pipit itself (trustRepositories: true); install bubblewrap and take it out.' }
         : {}),
     },
+    ...own.sandbox.gaps.map(({ name, detail, hint }) => ({ instance: 'pipit', name: `sandbox: ${name}`, ok: false, detail, hint })),
     own.unguarded === undefined
       ? { instance: 'pipit', name: 'data folder lock', ok: true, detail: 'held by the kernel' }
       : {

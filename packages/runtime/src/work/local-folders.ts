@@ -14,6 +14,9 @@ export interface LocalFolders {
   removeUnknown(): Promise<void>;
 }
 
+/** After so many runs, one that is still under way may be told again. */
+const MAX_REMEMBERED_RUNS = 1_000;
+
 /** Work folders on pipit's own machine, all under one folder. */
 export const createLocalFolders = (ports: {
   readonly records: Records;
@@ -25,12 +28,24 @@ export const createLocalFolders = (ports: {
   // Without namespaces the sandbox's user passes through it to the folders that are his.
   const mode = sandbox.mode === 'user' ? 0o711 : 0o700;
 
+  const reported = new Set<string>();
+  /** Each run's log says once what the sandbox cannot do here. */
+  const reportGaps = ({ request }: FolderRequest): void => {
+    const run = request.operationId.split(':')[0] ?? '';
+    if (sandbox.gaps.length === 0 || reported.has(run)) return;
+    if (reported.size >= MAX_REMEMBERED_RUNS) reported.clear();
+    reported.add(run);
+    for (const { name, detail } of sandbox.gaps) request.onOutput(`pipit: sandbox, ${name}: ${detail}\n`);
+  };
+
   const remove = async (target: string): Promise<void> => {
     if (relative(folder, target).startsWith('..')) throw new Error(`${target} is not one of pipit's work folders`);
     await removeFolder(target);
   };
 
-  const prepare = async ({ request, call, openOutput }: FolderRequest): Promise<WorkFolder> => {
+  const prepare = async (given: FolderRequest): Promise<WorkFolder> => {
+    const { request, call, openOutput } = given;
+    reportGaps(given);
     const path = join(folder, folderNameOf(request));
     const createdAt = systemClock.now().toISOString();
     const row = { id: path, kind: 'folder', target: path, operationId: request.operationId, createdAt, lastError: null } as const;

@@ -56,19 +56,24 @@ export const createLocalShell = (options: LocalShellOptions): Shell => {
     await opened?.close();
   };
 
-  const confine = async (argv: readonly string[], cwd: string, env: RunOptions['env']): Promise<ReturnType<Sandbox['confine']>> => {
+  const confine = async (argv: readonly string[], cwd: string, { env, offline }: RunOptions): Promise<ReturnType<Sandbox['confine']>> => {
     // Once for what pipit wrote, and not again for what the code left there since: it may have named files of others.
     given ??= sandbox.giveFolder(folder);
     await given;
     await refuseLinks(cwd);
     // The sandbox brings the minimal environment itself, with the running node on its PATH.
-    return sandbox.confine(argv, { folder: cwd, writable: [folder], env: env ?? {} });
+    return sandbox.confine(argv, {
+      folder: cwd,
+      writable: [folder],
+      env: env ?? {},
+      ...(offline === true ? { network: 'none' } : {}),
+    });
   };
 
   const run = async (argv: readonly string[], wanted: RunOptions = {}): Promise<RunResult> => {
     const cwd = at(wanted.cwd ?? '.');
     const isConfined = wanted.confined === true;
-    const confined = isConfined ? await confine(argv, cwd, wanted.env) : { argv, env: { ...minimalEnvironment(folder), ...wanted.env } };
+    const confined = isConfined ? await confine(argv, cwd, wanted) : { argv, env: { ...minimalEnvironment(folder), ...wanted.env } };
     const command = wanted.root === true && process.getuid?.() !== 0 ? ['sudo', '-n', '--', ...confined.argv] : confined.argv;
     const output = openOutput();
     try {
