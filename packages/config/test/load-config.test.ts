@@ -40,6 +40,7 @@ describe('defaults', () => {
           advertiser: { use: 'local', options: {} },
           deployer: { use: 'local', options: {} },
           notify: [],
+          patienceMs: 900_000,
           role: 'app',
           rings: [
             { name: 'canary', bakeMs: 0, promotion: 'automatic', onFailure: 'rollback' },
