@@ -68,7 +68,7 @@ const ATTACKS: readonly Attack[] = [
   ['an output that is a link', () => building(`ln -s "/proc/self/cwd${secret}" leak`), /LOCAL_CI_OUTPUT_REFUSED/],
   ['an output folder that is a link', () => building('mkdir a', `ln -s "${dirname(secret)}" a/leak`), /LOCAL_CI_OUTPUT_REFUSED/],
   ['an output that is a pipe', () => building('mkfifo leak'), /LOCAL_CI_OUTPUT_REFUSED/],
-  ['an output of a terabyte of holes', () => building('truncate -s 1T leak'), /LOCAL_CI_OUTPUT_REFUSED/],
+  ['an output of three gigabytes of holes', () => building('truncate -s 3G leak'), /LOCAL_CI_OUTPUT_REFUSED/],
   [
     'a record of progress that is a link',
     () => building(`rm ../progress/script`, `ln -s "${secret}" ../progress/script`, 'exit 3'),
