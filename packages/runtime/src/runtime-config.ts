@@ -69,7 +69,9 @@ export interface GivenPipeline<Plugins> {
   readonly role?: string;
   readonly rings?: readonly GivenRing[];
   readonly health?: GivenHealth & { readonly within?: string };
-  readonly apps?: Readonly<Record<string, { readonly role?: string; readonly health?: GivenHealth & { readonly within?: string } }>>;
+  readonly apps?: Readonly<
+    Record<string, { readonly role?: string; readonly health?: GivenHealth & { readonly within?: string }; readonly takeOver?: boolean }>
+  >;
 }
 
 /** The config as an object: what the file says, typed by the plugins that are given. */

@@ -36,14 +36,15 @@ const pass = (point: string): void => {
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
-const { dataFolder, port, secretFile, inventory, repositories, rings } = settings;
+const { dataFolder, port, secretFile, inventory, repositories, rings, installLimit, takeOver = [] } = settings;
+const limits = installLimit === undefined ? {} : { installLimit };
 const runtime = await createRuntime({
   config: {
     dataFolder,
     server: { port },
     // The builds report to the test's counter on loopback.
     sandbox: { network: 'full' },
-    plugins: { local: { plugin, with: { secret: { $file: secretFile }, inventory, repositories } } },
+    plugins: { local: { plugin, with: { secret: { $file: secretFile }, inventory, repositories, ...limits } } },
     pipelines: {
       web: {
         repositories: ['*'],
@@ -54,6 +55,7 @@ const runtime = await createRuntime({
         discovery: 'local',
         deployer: 'local',
         rings,
+        apps: Object.fromEntries(takeOver.map((app) => [app, { takeOver: true }])),
       },
     },
   },

@@ -33,6 +33,8 @@ export interface InstallationOptions {
 export interface StartOptions {
   readonly kill?: KillOrder;
   readonly tellPoints?: boolean;
+  readonly installLimit?: string;
+  readonly takeOver?: readonly string[];
 }
 
 /** The one app of an installation, and its repository's name. */

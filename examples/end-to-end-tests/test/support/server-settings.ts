@@ -18,4 +18,8 @@ export interface ServerSettings {
   /** Whether it says each point that it passes. */
   readonly tellPoints?: boolean;
   readonly kill?: KillOrder;
+  /** How long an install on a host may take; default the plugin's. */
+  readonly installLimit?: string;
+  /** Apps that may take the place of a package that is not pipit's. */
+  readonly takeOver?: readonly string[];
 }
