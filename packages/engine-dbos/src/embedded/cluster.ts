@@ -14,7 +14,7 @@ export const DATABASE_OWNER = 'pipit_owner';
  * Makes the cluster's files once, or checks that those there are of our major version. It is made beside and renamed when it is whole,
  * so that a killed initdb is begun anew.
  *
- * @throws PluginError `DATABASE_VERSION_MISMATCH`, (stop), `DATABASE_INIT_FAILED` (retry)
+ * @throws PluginError `DATABASE_VERSION_MISMATCH`, (stop), `DATABASE_INIT_FAILED`, `DATABASE_START_FAILED` (retry)
  */
 export const prepareCluster = async (options: {
   readonly cluster: string;
@@ -43,6 +43,15 @@ export const prepareCluster = async (options: {
       recovery: 'stop',
     });
   }
+
+  // A cluster is renamed to its place when it is whole, so this one has lost something since: never to be made again over what is left.
+  if ((await readdir(cluster).catch(() => [])).length > 0)
+    throw new PluginError({
+      code: 'DATABASE_START_FAILED',
+      message: `The database in ${cluster} is not whole: its file PG_VERSION is missing`,
+      hint: 'Bring the file back, or restore the data folder from a backup. Nothing was changed.',
+      recovery: 'retry',
+    });
 
   options.logger.info({ folder: cluster, version: binaries.version }, 'Making the database');
   const fresh = await mkdtemp(join(parent, prefix));
