@@ -26,7 +26,10 @@ export const createExternalPostgres = async (options: { readonly like: number; r
   await chmod(folder, 0o700);
   if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
   const cluster = join(folder, 'data');
-  await execa(join(programs, 'initdb'), ['-D', cluster, '-U', 'pipit', '--auth=trust', '--no-sync', '--locale=C'], { ...user, cwd: '/' });
+  await execa(join(programs, 'initdb'), ['-D', cluster, '-U', 'pipit', '--auth=trust', '--no-sync', '--locale=C', '--encoding=UTF8'], {
+    ...user,
+    cwd: '/',
+  });
   let child: ReturnType<typeof spawn> | undefined;
   let ended: Promise<unknown> = Promise.resolve();
   const send = (signal: NodeJS.Signals) => void child?.kill(signal);
