@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sandbox } from '@pipit/core';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createSandbox, minimalEnvironment, runCommand, type SandboxLimits, startDetached, stopDetached } from '../src/index.js';
 import { type ControlGroups, controlGroupPrefix, findControlGroups, sweepControlGroups } from '../src/sandbox/control-groups.js';
 import { temporaryFolder } from './temporary-folder.js';
@@ -54,7 +54,11 @@ const harm = async (
   const report = join(scene, 'report');
   await sandbox.giveFolder(folder);
   const { argv, env } = sandbox.confine(['sh', '-c', `: ${scene}; while ! [ -e go ]; do sleep 0.02; done; ${script}`], { folder, report });
-  const ended = runCommand(argv, { cwd: folder, env, timeoutMs: 60_000 });
+  // A limit that is not there ends the test before the harm, and this ends what waits for its word.
+  const over = new AbortController();
+  onTestFinished(() => over.abort());
+  const ended = runCommand(argv, { cwd: folder, env, timeoutMs: 60_000, signal: over.signal });
+  ended.catch(() => undefined);
   const pid = await waitUntil('the script waits', () => findMarked(scene));
   const limits = readGroupLimits(pid);
   expect(limits).toEqual({ memory: LIMITS.memoryBytes, tasks: LIMITS.tasks });

@@ -137,6 +137,26 @@ describe.each(users)('a sandbox made by %s', (_who, uid) => {
     expect((seen.stderr ?? '').match(/LD_PRELOAD/g)).toHaveLength(1);
   });
 
+  it('keeps key rings and foreign sockets away, which namespaces do not', async () => {
+    const tries = `
+import ctypes, errno, platform, socket
+libc = ctypes.CDLL(None, use_errno=True)
+add_key = 248 if platform.machine() == "x86_64" else 217
+print("key", libc.syscall(add_key, b"user", b"pipit-test", b"x", 1, -4) != -1 or errno.errorcode[ctypes.get_errno()])
+for family in (40, 38, 17):
+  try:
+    socket.socket(family, socket.SOCK_STREAM if family == 40 else socket.SOCK_RAW if family == 17 else socket.SOCK_SEQPACKET); print(family, "made")
+  except OSError as error: print(family, errno.errorcode[error.errno])
+for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6): socket.socket(family, socket.SOCK_STREAM)
+print("io_uring", libc.syscall(425, 1, None) != -1 or errno.errorcode[ctypes.get_errno()])
+`;
+    const seen = await look(await makeScene(uid), uid, `python3 -c '${tries}'`);
+    expect(seen).toMatchObject({
+      stdout: 'key EPERM\n40 EAFNOSUPPORT\n38 EAFNOSUPPORT\n17 EAFNOSUPPORT\nio_uring ENOSYS\n',
+      stderr: '',
+    });
+  });
+
   it('passes only the given environment', async () => {
     const scene = await makeScene(uid);
     const seen = await look(scene, uid, 'exec env');

@@ -26,7 +26,7 @@ export interface ConfineOptions {
 /** What a sandbox cannot do on this machine: shown by `doctor`, and in the log of each run. */
 export interface SandboxGap {
   /** What is affected. */
-  readonly name: 'files' | 'limits' | 'network';
+  readonly name: 'files' | 'calls' | 'limits' | 'network';
   /** What this machine lacks, and what that costs. */
   readonly detail: string;
   /** How to get it. */

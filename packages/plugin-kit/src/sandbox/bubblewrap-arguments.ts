@@ -14,6 +14,8 @@ export interface BubblewrapSettings {
   readonly user: { readonly uid: number; readonly gid: number };
   /** Whether this process may change its uid. */
   readonly isRoot: boolean;
+  /** Whether a filter for system calls is at descriptor 8. */
+  readonly hasFilter: boolean;
   /** How much each folder of memory may hold; this bwrap cannot bound them without it. */
   readonly memoryFolderBytes?: number;
 }
@@ -131,6 +133,7 @@ export const bubblewrapCommand = (
     ...given.flatMap(({ from, to, writable: isWritable }) => [isWritable === true ? '--bind' : '--ro-bind', from, to]),
     // The memory that holds the mount points would be the code's own without root.
     ...['--remount-ro', '/'],
+    ...(settings.hasFilter ? ['--seccomp', '8'] : []),
     '--',
     ...(settings.isRoot ? setprivArguments(settings.setpriv, settings.user) : []),
     ...argv,

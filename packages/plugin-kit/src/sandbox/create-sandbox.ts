@@ -7,8 +7,9 @@ import { minimalEnvironment, SYSTEM_PATH } from '../command/minimal-environment.
 import { runCommand } from '../command/run-command.js';
 import { type BubblewrapSettings, bubblewrapCommand, setprivArguments } from './bubblewrap-arguments.js';
 import { type ControlGroups, controlGroupPrefix, findControlGroups, sweepControlGroups } from './control-groups.js';
-import { FILES_OPEN, limitGaps, networkGaps } from './sandbox-gaps.js';
+import { CALLS_OPEN, FILES_OPEN, limitGaps, networkGaps } from './sandbox-gaps.js';
 import { DEFAULT_SANDBOX_NETWORK, outboundArguments, type SandboxNetwork, type SandboxNetworkMode } from './sandbox-network.js';
+import { systemCallFilter } from './system-call-filter.js';
 import { accountFiles } from './system-folders.js';
 import {
   DEFAULT_SANDBOX_LIMITS,
@@ -109,6 +110,8 @@ const confinedEnvironment = (path: readonly string[], options: ConfineOptions): 
 
 /** A way to confine, before limits: what runs inside, and as whom. */
 interface Confinement {
+  /** For system calls, where there are namespaces. */
+  readonly filter?: Uint8Array | undefined;
   readonly mode: Sandbox['mode'];
   readonly gaps: readonly SandboxGap[];
   inside(argv: readonly string[], options: ConfineOptions): readonly string[];
@@ -151,24 +154,34 @@ const findNamespaces = async (
   if (bwrap === undefined) return 'bubblewrap is not installed';
   if (isRoot && setpriv === undefined) return 'setpriv is not installed';
   const help = await runCommand([bwrap, '--help'], { cwd: '/', env: minimalEnvironment('/') }).catch(() => undefined);
-  const settings: BubblewrapSettings = {
-    bwrap,
-    setpriv: setpriv ?? '',
-    hidden: options.hidden,
-    readable: [...(options.path ?? []), ...(options.readable ?? [])],
-    user,
-    isRoot,
-    ...(help?.stdout.includes('--size') === true ? { memoryFolderBytes: limits.memoryBytes } : {}),
-  };
-  const inside: Confinement['inside'] = (argv, confine) => bubblewrapCommand(settings, argv, confine);
-  const works = (folder: string) => {
-    const accounts = accountFiles(user, folder);
-    const argv = workCommand({ limits, groups: undefined, prefix: '' }, inside(['id', '-u'], { folder }), { folder, accounts });
-    return probe(argv, user.uid, options.signal);
-  };
-  const failure = await withTemporaryFolder(works);
-  if (failure !== undefined) return `bubblewrap: ${failure}`;
-  return { mode: 'namespaces', gaps: [], inside, giveFolder: isRoot ? giveTo(user) : nothingToGive };
+  const failures: string[] = [];
+  // A kernel without seccomp, or a processor without a filter: the rest still holds.
+  for (const filter of [systemCallFilter(process.arch), undefined]) {
+    const settings: BubblewrapSettings = {
+      bwrap,
+      setpriv: setpriv ?? '',
+      hidden: options.hidden,
+      readable: [...(options.path ?? []), ...(options.readable ?? [])],
+      user,
+      isRoot,
+      hasFilter: filter !== undefined,
+      ...(help?.stdout.includes('--size') === true ? { memoryFolderBytes: limits.memoryBytes } : {}),
+    };
+    const inside: Confinement['inside'] = (argv, confine) => bubblewrapCommand(settings, argv, confine);
+    const works = (folder: string) => {
+      const work = { folder, accounts: accountFiles(user, folder), filter };
+      return probe(
+        workCommand({ limits, groups: undefined, prefix: '' }, inside(['id', '-u'], { folder }), work),
+        user.uid,
+        options.signal,
+      );
+    };
+    const failure = await withTemporaryFolder(works);
+    const gaps = filter === undefined ? [CALLS_OPEN] : [];
+    if (failure === undefined) return { mode: 'namespaces', filter, gaps, inside, giveFolder: isRoot ? giveTo(user) : nothingToGive };
+    failures.push(failure);
+  }
+  return `bubblewrap: ${failures.at(-1)}`;
 };
 
 /** For root: another user only, or why not even that. */
@@ -233,7 +246,7 @@ const chooseGroups = async (
 
 /** Why no command can be given the outside and nothing else of the network; undefined when one was. */
 const whyNoOutbound = async (
-  { mode, inside }: Confinement,
+  { mode, filter, inside }: Confinement,
   settings: WorkSettings,
   options: SandboxOptions,
 ): Promise<string | undefined> => {
@@ -243,7 +256,7 @@ const whyNoOutbound = async (
   const user = options.user ?? DEFAULT_SANDBOX_USER;
   return withTemporaryFolder(async (folder) => {
     const command = inside(['id', '-u'], { folder, network: 'outbound' });
-    const work = { folder, accounts: accountFiles(user, folder), outbound: outboundArguments([]) };
+    const work = { folder, accounts: accountFiles(user, folder), filter, outbound: outboundArguments([]) };
     return probe(workCommand({ ...settings, groups: undefined }, command, work), user.uid, options.signal);
   });
 };
@@ -263,7 +276,7 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
   const settings: WorkSettings = { limits, groups, prefix };
   const prlimit = [options.programs?.prlimit ?? findProgram('prlimit')].find((path) => path !== undefined && existsSync(path));
   const user = options.user ?? DEFAULT_SANDBOX_USER;
-  const { mode, inside, giveFolder } = confinement;
+  const { mode, filter, inside, giveFolder } = confinement;
 
   const wanted = options.network ?? DEFAULT_SANDBOX_NETWORK;
   const hasNoOutbound = wanted.mode === 'outbound' ? await whyNoOutbound(confinement, settings, options) : undefined;
@@ -282,7 +295,7 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
       ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
       ...argv,
     ];
-    const accounts = mode === 'namespaces' ? { accounts: accountFiles(user, given.folder) } : {};
+    const accounts = mode === 'namespaces' ? { accounts: accountFiles(user, given.folder), filter } : {};
     const network = effective(given.network ?? wanted.mode);
     const outbound = network === 'outbound' ? { outbound: outboundArguments(wanted.allow) } : {};
     const command = inside(limited, { ...given, network });

@@ -8,6 +8,13 @@ export const FILES_OPEN: SandboxGap = {
   hint: 'apt-get install bubblewrap; in a container, give it CAP_SYS_ADMIN.',
 };
 
+export const CALLS_OPEN: SandboxGap = {
+  name: 'calls',
+  detail:
+    "no filter of system calls: builds share the kernel's key rings, and can reach the host of this machine, if it is virtual, by sockets of its own (vsock)",
+  hint: 'Use a kernel with seccomp, on x86-64 or arm64.',
+};
+
 const GROUPS_HINT =
   'Run pipit as root under systemd, or as a user with a session of systemd (loginctl enable-linger), or delegate it control groups (Delegate=yes). In a container, mount them writable.';
 

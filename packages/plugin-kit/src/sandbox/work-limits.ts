@@ -42,6 +42,8 @@ export interface WorkSettings {
 export interface WorkOptions extends ConfineOptions {
   /** passwd and group. */
   readonly accounts?: readonly [string, string];
+  /** For `bwrap --seccomp 8`. */
+  readonly filter?: Uint8Array | undefined;
   /** Arguments of the work's script, as `outboundArguments` makes them. */
   readonly outbound?: readonly string[];
 }
@@ -55,7 +57,7 @@ const reserveOf = (folder: string): number => {
 export const workCommand = (
   { limits, groups, prefix }: WorkSettings,
   argv: readonly string[],
-  { folder, writable = [], report, accounts, outbound = [] }: WorkOptions,
+  { folder, writable = [], report, accounts, filter, outbound = [] }: WorkOptions,
 ): readonly string[] => [
   ...['/bin/bash', '--norc', '-c', WORK_SCRIPT, 'pipit-work'],
   ...(groups === undefined ? [] : [`prefix=${prefix}`, `groups=${groups.argument}`]),
@@ -64,6 +66,7 @@ export const workCommand = (
   `folders=${[folder, ...writable].join('\n')}`,
   ...(report === undefined ? [] : [`report=${report}`]),
   ...(accounts === undefined ? [] : [`passwd=${accounts[0]}`, `group=${accounts[1]}`]),
+  ...(filter === undefined ? [] : [`filter=${[...filter].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`).join('')}`]),
   ...outbound,
   '--',
   ...argv,

@@ -26,7 +26,7 @@ export const WORK_NOT_STARTED = 125;
  * - `disk` (bytes), `inodes`, `reserve` (bytes), `folders` (lines): what the folders may hold, and what has to stay free on their file system.
  * - `file` (bytes): the limit of one file that the command has, for the message.
  * - `report`: a file that gets one line for each limit that was broken; the line is also the last on standard error.
- * - `passwd`, `group`, `resolver`: texts of the descriptors 3, 4 and 5.
+ * - `passwd`, `group`, `resolver`: texts of the descriptors 3, 4 and 5; `filter`: bytes of 8, as escapes of printf.
  * - `network=outbound` and its own: see {@link NETWORK_FUNCTIONS}.
  *
  * Its own names begin with `pw_`.
@@ -38,7 +38,7 @@ for pw_fd in /proc/self/fd/*; do
 done
 pw_again=("$@")
 pw_prefix= pw_groups= pw_memory= pw_tasks= pw_cpu= pw_disk= pw_inodes= pw_reserve= pw_folders= pw_report= pw_passwd= pw_group= pw_file=
-pw_network= pw_allow= pw_blocked= pw_userns= pw_resolver= pw_enter=()
+pw_network= pw_allow= pw_blocked= pw_userns= pw_resolver= pw_filter= pw_enter=()
 pw_of_memory= pw_of_pids= pw_of_cpu= pw_watcher= pw_told=
 while [ "$1" != -- ]; do
   printf -v "pw_${$}{1%%=*}" %s "${$}{1#*=}"
@@ -197,6 +197,7 @@ exec {pw_in}<&0 {pw_out}>&1 {pw_err}>&2
     done
     if [ -n "$pw_passwd" ]; then exec 3<<< "$pw_passwd" 4<<< "$pw_group"; fi
     if [ -n "$pw_resolver" ]; then exec 5<<< "$pw_resolver"; fi
+    if [ -n "$pw_filter" ]; then exec 8< <(printf %b "$pw_filter"); fi
     if [ -n "$pw_enter" ]; then exec 6>&"$pw_up" 7<&"$pw_go" {pw_up}>&- {pw_go}>&-; fi
     exec "${$}{pw_enter[@]}" "$@" 2>&"$pw_err" {pw_in}<&- {pw_out}>&- {pw_err}>&- {pw_never}<&-
   ) <&"$pw_in" &
