@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -103,6 +103,25 @@ describe('an app whose repository hangs', () => {
         await rm(repository, { recursive: true, force: true });
         await rename(`${repository}.away`, repository);
       }
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+describe('a fault of the outside that passes', () => {
+  it(
+    'makes the run wait, with the reason, and go on by itself',
+    async () => {
+      const inventory = join(installation.folder, 'inventory.yaml');
+      const whole = await readFile(inventory, 'utf8');
+      await writeFile(inventory, `${whole}  web9: { address: `);
+      const sha = await push('while the inventory is being saved\n');
+      const waiting = await installation.waitForRun(sha, 'it waits', (run) => run.waiting_for === 'outside', 90_000);
+      expect(waiting).toMatchObject({ state: 'waiting', reason: expect.stringContaining(inventory) });
+      await writeFile(inventory, whole);
+      expect(await installation.waitForRun(sha, 'it has ended', (run) => run.state === 'ended', 90_000)).toMatchObject({
+        outcome: 'succeeded',
+      });
     },
     TEST_TIMEOUT_MS,
   );
