@@ -31,6 +31,12 @@ outside=$1 addresses=$2 folder=$3 uid=$4 node=$5
 shift 5
 printf 'nameserver 10.1.2.3\\n' > "$folder/resolv.conf"
 mount --bind "$folder/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+# As systemd has them: a mount that is shared with other mount namespaces, and one in it.
+mkdir "$folder/shared"
+mount --bind "$folder/shared" "$folder/shared"
+mount --make-shared "$folder/shared"
+mkdir "$folder/shared/within"
+mount -t tmpfs within "$folder/shared/within"
 ip link set lo up
 unshare --net sleep 120 &
 there=$!
@@ -52,6 +58,7 @@ if [ "$uid" = 0 ]; then "$@"; else
   mount --bind "$folder/tun" /dev/net/tun
   setpriv --reuid=$uid --regid=$uid --clear-groups -- "$@"
 fi
+grep -q "$folder/shared/within" /proc/self/mountinfo || echo "a mount of the machine is gone" >&2
 `;
 
 const isInstalled = (program: string): boolean => SYSTEM_PATH.split(':').some((folder) => existsSync(join(folder, program)));

@@ -61,9 +61,12 @@ pw_network_connect() {
     pw_pause .01
   done
   read -t 0 -u "$pw_up" || return 1
+  # Its own sandbox detaches all mounts, and as root it would do so for the machine too: /run/netns, /sys/fs/cgroup, where mounts are shared.
+  pw_apart=()
+  [ -n "$pw_userns" ] || pw_apart=(unshare --mount --propagation private --)
   # It ends with this process: its standard input is then closed.
   coproc PW_NETWORK {
-    exec slirp4netns --configure --disable-host-loopback --enable-sandbox --enable-seccomp --cidr=${SANDBOX_NETWORK} \
+    exec "${$}{pw_apart[@]}" slirp4netns --configure --disable-host-loopback --enable-sandbox --enable-seccomp --cidr=${SANDBOX_NETWORK} \
       --exit-fd=0 --ready-fd=3 "$pw_child" tap0 3>&1 > /dev/null {pw_in}<&- {pw_out}>&- {pw_err}>&- {pw_up}>&- {pw_go}>&- {pw_never}>&-
   }
   pw_word=

@@ -38,7 +38,7 @@ for pw_fd in /proc/self/fd/*; do
 done
 pw_again=("$@")
 pw_prefix= pw_groups= pw_memory= pw_tasks= pw_cpu= pw_disk= pw_inodes= pw_reserve= pw_folders= pw_report= pw_passwd= pw_group= pw_file=
-pw_network= pw_allow= pw_blocked= pw_userns= pw_resolver= pw_filter= pw_enter=()
+pw_network= pw_allow= pw_blocked= pw_apart=() pw_userns= pw_resolver= pw_filter= pw_enter=()
 pw_of_memory= pw_of_pids= pw_of_cpu= pw_watcher= pw_told=
 while [ "$1" != -- ]; do
   printf -v "pw_${$}{1%%=*}" %s "${$}{1#*=}"
