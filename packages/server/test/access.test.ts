@@ -39,6 +39,7 @@ const MAY: Readonly<Record<string, readonly Who[]>> = {
   'POST /api/apps/:app/promote': ['deliver', 'admin'],
   'POST /api/apps/:app/rollback': ['deliver', 'admin'],
   'POST /api/runs/:id/cancel': ['deliver', 'admin'],
+  'POST /api/runs/:id/retry': ['deliver', 'admin'],
   'POST /api/reconcile': ['admin'],
   'GET /api/tokens': ['admin'],
   'POST /api/tokens': ['admin'],
