@@ -54,6 +54,7 @@ const BODIES: Readonly<Record<string, string>> = {
 const fill = (route: string): string =>
   route
     .replace(':instance', 'chat')
+    .replace('/runs/:id/retry', '/runs/web-1/retry')
     .replace('/runs/:id', '/runs/web-2')
     .replace('/events/:id', '/events/event-1')
     .replace(':app', 'web')
