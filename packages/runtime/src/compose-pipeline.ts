@@ -74,6 +74,7 @@ export const composePipeline = (ground: Ground): Container => {
     createGitSources({
       folder: folder.sources,
       parseYaml: createStrangersYamlParser(),
+      treeLimits: { bytes: config.sandbox.limits.disk, files: config.sandbox.limits.files },
       accessFor: async (repository, signal) => {
         const trigger = matchPipeline(config, repository.name)?.trigger.use;
         const access = trigger === undefined ? undefined : instances.get(trigger)?.trigger;

@@ -9,6 +9,7 @@ import { createGitSources } from '../src/sources/git-sources.js';
 
 const signal = AbortSignal.timeout(60_000);
 const main = parseRefName('refs/heads/main');
+const TREE_LIMITS = { bytes: 64 * 1024 * 1024, files: 100_000 };
 
 const parseInThread = createStrangersYamlParser();
 /** Texts that were parsed, and what is parsed with. */
@@ -51,7 +52,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'sources'));
   await git('init', '--quiet', '--initial-branch=main');
   repository = { id: '1', name: 'acme/web', url: join(folder, 'work') };
-  sources = createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml });
+  sources = createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml, treeLimits: TREE_LIMITS });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -118,7 +119,8 @@ it('refuses a pipit.yaml that is not valid, with its line', async () => {
 describe('a pipit.yaml that anybody may have written', () => {
   const app = parseAppName('web');
   /** Once more, as after a restart: nothing is in memory. */
-  const restarted = () => createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml });
+  const restarted = () =>
+    createGitSources({ folder: join(folder, 'sources'), accessFor: async () => undefined, parseYaml, treeLimits: TREE_LIMITS });
   const push = async (text: string) => {
     await rm(join(folder, 'work/pipit.yaml'), { force: true });
     await writeFile(join(folder, 'work/pipit.yaml'), text);
@@ -220,6 +222,69 @@ it('says so when more paths changed than it reads', async () => {
   const changed = await sources.readChangedPaths(repository, { ref: parseRefName('refs/heads/many'), sha, before }, signal);
   expect(changed.isCut).toBe(true);
   expect(changed.paths.every((path) => /^(?:p{90}\d+|content|other|pipit\.yaml)$/.test(path))).toBe(true);
+});
+
+describe('a push of some kilobytes that means far more', () => {
+  /** A tree of so many entries of one object, in one of so many entries of that, and so on. */
+  const nest = async (object: string, kind: 'blob' | 'tree', widths: readonly number[]): Promise<string> => {
+    const [width, ...rest] = widths;
+    if (width === undefined) return object;
+    const mode = kind === 'blob' ? '100644' : '040000';
+    const lines = Array.from({ length: width }, (_, at) => `${mode} ${kind} ${object}\tn${at}`);
+    return nest(await gitWithInput(lines.join('\n'), 'mktree'), 'tree', rest);
+  };
+  const commitOf = async (tree: string) => {
+    const sha = parseCommitSha(await git('commit-tree', '-m', 'bomb', tree));
+    await git('update-ref', 'refs/heads/bomb', sha);
+    return sources.fetchCommit(repository, parseRefName('refs/heads/bomb'), sha, signal);
+  };
+  const at = {
+    folder: '/nowhere',
+    run: () => Promise.reject(new Error('ran')),
+    write: () => Promise.reject(new Error('wrote')),
+    read: () => [],
+  };
+
+  it.each([
+    ['bytes', async () => nest(await gitWithInput('x'.repeat(1024 * 1024), 'hash-object', '-w', '--stdin'), 'blob', [100])],
+    [
+      'files',
+      async () =>
+        nest(
+          await gitWithInput('', 'hash-object', '-w', '--stdin'),
+          'blob',
+          Array.from({ length: 12 }, () => 10),
+        ),
+    ],
+    [
+      'folders without a file',
+      async () =>
+        nest(
+          await gitWithInput('', 'mktree'),
+          'tree',
+          Array.from({ length: 12 }, () => 10),
+        ),
+    ],
+  ])('is not laid out: %s', async (_what, make) => {
+    const bomb = await commitOf(await make());
+    const before = await readdir(join(folder, 'sources'));
+    await expect(sources.sourceOf(bomb, signal).checkOut(at as never, 'tree')).rejects.toMatchObject({
+      code: 'COMMIT_TOO_LARGE',
+      recovery: 'stop',
+    });
+    expect(await readdir(join(folder, 'sources'))).toEqual(before);
+    const change = { ref: parseRefName('refs/heads/bomb'), sha: bomb.sha, before: undefined };
+    await expect(sources.readChangedPaths(repository, change, signal)).rejects.toMatchObject({ code: 'COMMIT_TOO_LARGE' });
+  });
+});
+
+it.each(['9223372036854775', '253402300800'])('refuses a commit whose time is %s seconds after 1970, for good', async (seconds) => {
+  const tree = await gitWithInput('', 'mktree');
+  const text = `tree ${tree}\nauthor A <a@example.org> 1 +0000\ncommitter A <a@example.org> ${seconds} +0000\n\nlate\n`;
+  const sha = parseCommitSha(await gitWithInput(text, 'hash-object', '-t', 'commit', '-w', '--literally', '--stdin'));
+  await git('update-ref', 'refs/heads/late', sha);
+  const fetching = sources.fetchCommit(repository, parseRefName('refs/heads/late'), sha, signal);
+  await expect(fetching).rejects.toMatchObject({ code: 'COMMIT_TIME_INVALID', recovery: 'stop' });
 });
 
 it('knows which commits are of a ref, and which git could fetch besides', async () => {

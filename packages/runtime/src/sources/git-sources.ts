@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ParseStrangersYaml } from '@pipit/config';
 import {
@@ -20,6 +20,7 @@ import {
 import type { RepositoryFacts, Sources } from '@pipit/pipeline';
 import { type GitCredentials, MAX_OUTPUT_BYTES, minimalEnvironment, runCommand, runGit } from '@pipit/plugin-kit';
 import { createFactsReader } from './facts-reader.js';
+import { measureTree, type TreeLimits } from './measure-tree.js';
 import { parseTreeEntry, type TreeEntry } from './tree-entry.js';
 
 export interface GitSourcesOptions {
@@ -28,6 +29,8 @@ export interface GitSourcesOptions {
   /** How pipit reads a repository. */
   readonly accessFor: (repository: RepositoryRef, signal: AbortSignal) => Promise<Credentials | undefined>;
   readonly parseYaml: ParseStrangersYaml;
+  /** What a commit may have when it is laid out: no more than a build may. */
+  readonly treeLimits: TreeLimits;
 }
 
 /** Paths that a push changed. */
@@ -61,6 +64,12 @@ const isMirror = (name: string): boolean => /^[0-9a-f]+\.git$/.test(name);
 const MAX_CHARACTER_BYTES = 3;
 /** A tool that a killed process left running may still write there. */
 const REMOVE_RETRIES = 5;
+/** Whoever commits chooses the time; a later one has no four digits for its year. */
+const YEAR_10000_S = 253_402_300_800;
+/** A commit is on the disk so often while it is laid out: as files, packed here, packed and unpacked in the work folder. */
+const COPIES = 4;
+/** What stays free for everybody else, as in the sandbox. */
+const RESERVE = { share: 0.05, bytes: 1024 ** 3 } as const;
 /** A repository that answers does so in a second or two. */
 const READ_HEAD_TIMEOUT_MS = 60_000;
 
@@ -71,7 +80,7 @@ const exists = (path: string): Promise<boolean> =>
   );
 
 /** Pipit's own reading of git: one bare mirror a repository, exact commits, nobody else's configuration. */
-export const createGitSources = ({ folder, accessFor, parseYaml }: GitSourcesOptions): GitSources => {
+export const createGitSources = ({ folder, accessFor, parseYaml, treeLimits }: GitSourcesOptions): GitSources => {
   const mirrorOf = ({ url }: RepositoryRef): string => join(folder, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.git`);
   const fetching = new Map<string, Promise<unknown>>();
 
@@ -167,8 +176,15 @@ export const createGitSources = ({ folder, accessFor, parseYaml }: GitSourcesOpt
 
   const fetchCommit = async (repository: RepositoryRef, ref: RefName, sha: CommitSha, signal: AbortSignal): Promise<Commit> => {
     const mirror = await ensure(repository, ref, sha, signal);
-    const seconds = Number((await git(mirror, ['show', '--no-patch', '--format=%ct', sha], signal)).trim());
-    return { repository, sha, committedAt: new Date(seconds * 1000).toISOString() };
+    // Not git show: it compares with the commit before, although nobody asks for the difference.
+    const seconds = Number((await git(mirror, ['log', '--max-count=1', '--format=%ct', sha], signal)).trim());
+    if (seconds >= 0 && seconds < YEAR_10000_S) return { repository, sha, committedAt: new Date(seconds * 1000).toISOString() };
+    throw new PluginError({
+      code: 'COMMIT_TIME_INVALID',
+      message: `Commit ${sha} says that it was made ${seconds} seconds after 1970, which is no time of these centuries`,
+      hint: 'Set the clock of the machine that made it, commit again (git commit --amend --reset-author), and push.',
+      recovery: 'stop',
+    });
   };
 
   const readHead: Sources['readHead'] = async (repository, ref, signal) => {
@@ -191,8 +207,23 @@ export const createGitSources = ({ folder, accessFor, parseYaml }: GitSourcesOpt
   /** A commit that a run has fetched is in the mirror, unless the mirror was deleted meanwhile. */
   const ensureFetched = (commit: Commit, signal: AbortSignal): Promise<string> => ensure(commit.repository, undefined, commit.sha, signal);
 
+  /** Work outside of the sandbox has none of its limits: what does not fit is refused before anything is written. */
+  const requireRoom = async (mirror: string, sha: CommitSha, signal: AbortSignal): Promise<void> => {
+    const { bytes } = await measureTree(mirror, sha, treeLimits, signal);
+    const { blocks, bavail, bsize } = await statfs(folder);
+    const reserve = Math.min(RESERVE.bytes, blocks * bsize * RESERVE.share);
+    if (bytes * COPIES + reserve <= bavail * bsize) return;
+    throw new PluginError({
+      code: 'CHECKOUT_FAILED',
+      message: `Commit ${sha} takes ${bytes} bytes, ${COPIES} times while it is laid out, and ${folder} has ${bavail * bsize} left`,
+      hint: 'Make room on the disk of the data folder.',
+      recovery: 'retry',
+    });
+  };
+
   const checkOut = async (commit: Commit, at: Shell, target: string, signal: AbortSignal): Promise<void> => {
     const mirror = await ensureFetched(commit, signal);
+    await requireRoom(mirror, commit.sha, signal);
     const temporary = await mkdtemp(join(folder, 'checkout-'));
     try {
       const tree = join(temporary, 'tree');
@@ -236,6 +267,7 @@ export const createGitSources = ({ folder, accessFor, parseYaml }: GitSourcesOpt
     },
     readChangedPaths: async (repository, { ref, sha, before }, signal) => {
       const mirror = await ensure(repository, ref, sha, signal);
+      await measureTree(mirror, sha, treeLimits, signal);
       const known = before !== undefined && (await has(mirror, before, signal));
       const listed = known
         ? await git(mirror, ['diff', '--name-only', '--no-renames', '-z', before, sha], signal)
