@@ -1,10 +1,11 @@
+import type { RingName } from '@pipit/core';
 import { appendAudit } from '../audit.js';
 import { stageOf } from '../conduct/decide.js';
 import type { PipelineCatalog } from '../ports/parts.js';
 import type { RecordsReader } from '../ports/records.js';
 import type { RunId } from '../records/ids.js';
 import { pipelineOfRun } from '../records/pipeline-of-run.js';
-import type { ErrorRecord, RunRow } from '../records/rows.js';
+import type { ErrorRecord, RingPolicy, RunRow } from '../records/rows.js';
 import { refuse } from './command-error.js';
 import type { Asked, CommandPorts } from './command-ports.js';
 
@@ -36,11 +37,19 @@ const whyNot = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatal
       message: `App ${app} is delivered from ${bound.ref} of ${bound.repositoryName} by pipeline ${bound.pipeline} now, and run ${id} was for another`,
       hint: 'Push a commit there.',
     };
-  if (pipelineOfRun(catalog, run) === undefined)
+  const definition = pipelineOfRun(catalog, run);
+  if (definition === undefined)
     return {
       code: 'PIPELINE_GONE',
       message: `The config has no pipeline for run ${id} any more`,
       hint: 'Put it back into the config file.',
+    };
+  const at = stageOf(run);
+  if (at !== undefined && 'ring' in at && at.kind !== 'rollback' && feederOf(definition.rings, at.ring) !== feederOf(run.rings, at.ring))
+    return {
+      code: 'RETRY_RINGS_CHANGED',
+      message: `The config has other rings before ${at.ring} now than when run ${id} began, or ${at.ring} no more`,
+      hint: 'Promote ring by ring with `pipit promote`, or push a commit.',
     };
   const [first] = run.rings;
   const [latest] = await reader.list('rollouts', {
@@ -55,27 +64,35 @@ const whyNot = async (reader: RecordsReader, run: RunRow, catalog: PipelineCatal
       message: `Run ${canary.id} is newer than ${id} and has taken ${first?.name ?? 'the first ring'}`,
       hint: 'Push a commit that brings the change back on top of it.',
     };
-  const open = await reader.list('runs', { where: { app, role, state: ['active', 'waiting'] } });
-  const other = run.kind === 'rollback' ? open.find((each) => each.stage === run.stage) : undefined;
-  const later = run.kind === 'rollback' ? await newestIn(reader, run) : undefined;
-  if (other !== undefined || (later !== undefined && later.number > run.number))
-    return {
-      code: 'RETRY_SUPERSEDED',
-      message: `Run ${(other ?? later)?.id} came to ${run.targetRing ?? 'the ring'} after ${id}`,
-      hint: 'Look at the ring; then `pipit rollback` if it is to go back.',
-    };
+  if (at?.kind === 'rollback') {
+    const open = await reader.list('runs', { where: { app, role, state: ['active', 'waiting'] } });
+    const other = open.find((each) => each.stage === at.name)?.id ?? (await laterIn(reader, run, at.ring));
+    if (other !== undefined)
+      return {
+        code: 'RETRY_SUPERSEDED',
+        message: `Run ${other} came to ${at.ring} after ${id}`,
+        hint: 'Look at the ring; then `pipit rollback` if it is to go back.',
+      };
+  }
   return undefined;
 };
 
-/** The run that the target ring was given something by last. */
-const newestIn = async (reader: RecordsReader, { app, role, targetRing }: RunRow): Promise<RunRow | undefined> => {
-  if (targetRing === null) return undefined;
-  const [rollout] = await reader.list('rollouts', {
-    where: { app, role, ring: targetRing },
-    orderBy: ['sequence', 'descending'],
-    limit: 1,
-  });
-  return rollout && reader.get('runs', { id: rollout.runId });
+/** The run that gave the ring something after this run last did, or, where it never did, after it began. */
+const laterIn = async (reader: RecordsReader, run: RunRow, ring: RingName): Promise<RunId | undefined> => {
+  const { app, role, id, number, createdAt } = run;
+  const rollouts = await reader.list('rollouts', { where: { app, role, ring }, orderBy: ['sequence', 'descending'] });
+  const [newest] = rollouts;
+  if (newest === undefined || newest.runId === id) return undefined;
+  if (rollouts.some((each) => each.runId === id)) return newest.runId;
+  // Of a run that is older, the numbers do not tell: it may have waited for a person since.
+  const by = await reader.get('runs', { id: newest.runId });
+  return (by !== undefined && by.number > number) || newest.startedAt > createdAt ? newest.runId : undefined;
+};
+
+/** Of which ring a ring gets its release: another one today, and the run would go past one that nobody asked. */
+const feederOf = (rings: readonly RingPolicy[], ring: RingName): RingName | null | undefined => {
+  const at = rings.findIndex((each) => each.name === ring);
+  return at < 0 ? undefined : (rings[at - 1]?.name ?? null);
 };
 
 /** A bake that failed is not baked on: its ring is brought to the release again, and watched from the beginning. */

@@ -3,6 +3,7 @@ import { appendAudit } from '../audit.js';
 import { endRun } from '../conduct/apply-move.js';
 import { installLockOf } from '../conduct/locks.js';
 import { planRollback } from '../guard/rollback-target.js';
+import { markKnownNotice } from '../notices/mark-notice.js';
 import type { RecordsTransaction } from '../ports/records.js';
 import { type RunId, runIdOf } from '../records/ids.js';
 import { nextRunNumber } from '../records/next-run-number.js';
@@ -75,6 +76,8 @@ const joinRollback = async (
 ): Promise<RolledBack> => {
   const planned = rollouts.find((each) => each.runId === already.id && each.ring === ring && each.purpose === 'rollback');
   const version = planned?.version ?? (already.kind === 'rollback' ? already.version : null) ?? target.version;
+  // Cancelled a moment ago, it is asked for again.
+  if (already.kind === 'rollback') await transaction.update('runs', { id: already.id }, { cancelRequestedBy: null });
   const detail = { ring, version, why: request.reason ?? null, joined: true };
   await appendAudit(transaction, { at, actor: request.actor, action: 'run.rollback', subject: already.id, detail });
   return { runId: already.id, ring, version, did: [`run ${already.id} brings ${ring} back to ${version} already`] };
@@ -130,6 +133,7 @@ const endWhatItTakesBack = async (
     if (!bakes && !isHalf && !(next !== undefined && run.stage === `promotion:${next}`)) continue;
     const reason = `${actor.name} rolled ${ring} back to ${target.version}`;
     await endRun(transaction, run, { outcome: 'rolled-back', reason, at });
+    await markKnownNotice(transaction, run.id, at.toISOString());
     await appendAudit(transaction, { at, actor, action: 'run.end', subject: run.id, detail: { outcome: 'rolled-back', reason } });
     if (isHalf) ended.push(`ends the rollout of ${ring}, which waits for the outside (run ${run.id})`);
     else ended.push(bakes ? `ends the bake of ${ring} (run ${run.id})` : `ends run ${run.id}, which waited for a promotion from ${ring}`);

@@ -76,7 +76,8 @@ const abandon = async (transaction: RecordsTransaction, run: RunRow, { outcome, 
   for (const { id } of waiting) await transaction.update('operations', { id }, { state: 'failed', endedAt: at.toISOString() });
   const stage = stageOf(run);
   if (stage === undefined || stage.kind === 'operation' || stage.kind === 'promotion' || outcome === 'succeeded') return;
-  await abandonRun(transaction, { run, baked: stage.kind === 'bake' ? stage.ring : undefined }, reason, at.toISOString());
+  // A rollout that a rollback waits behind has ended well, and is not watched any more.
+  await abandonRun(transaction, { run, unwatched: stage.kind === 'rollback' ? undefined : stage.ring }, reason, at.toISOString());
 };
 
 /** Ends a run within a transaction: one that another run supersedes, or that a person takes back. */

@@ -181,20 +181,26 @@ export const createConductor = (ports: ConductorPorts, options: ConductorOptions
     if (found.state === 'unknown') return submit(operation);
     if (found.state === 'unfinished') return;
     // Its code ends by recording the row, so a row that is still open under an ended execution says that the record is gone or never fitted.
-    const current = await records.get('operations', { id: operation.id });
-    if (current === undefined || (current.state !== 'pending' && current.state !== 'running')) return;
+    const run = await records.get('runs', { id: operation.runId });
+    if (run === undefined) return;
     const reason = found.state === 'broken' ? found.reason : 'it ended without recording its end';
-    logger.error({ operationId: operation.id, reason }, 'Operation broken');
     const endedAt = clock.now().toISOString();
     const error = {
       code: 'OPERATION_BROKEN',
       message: `The engine gave up ${operation.id}: ${reason}`,
       hint: 'This is a fault of pipit: report it with its log.',
     };
-    await records.transaction(async (transaction) => {
+    const isBroken = await records.transaction(async (transaction) => {
+      await transaction.lock(`app:${run.app}`);
+      const current = await transaction.get('operations', { id: operation.id });
+      // Its next round may be under way by now: that is another execution.
+      if (current?.round !== operation.round || (current.state !== 'pending' && current.state !== 'running')) return false;
       await transaction.update('operations', { id: operation.id }, { state: 'failed', endedAt, error });
       await abandonRollout(transaction, operation, error.message, endedAt);
+      return true;
     });
+    if (!isBroken) return;
+    logger.error({ operationId: operation.id, reason }, 'Operation broken');
     wakeRun(operation.runId);
   };
 

@@ -195,7 +195,10 @@ const endBy = ({ run }: RunView, operation: OperationRow): Move =>
 const decideLock = (view: RunView, stage: RingStage): Move => {
   const { run, newerRun } = view;
   const isForward = stage.kind === 'rollout';
-  const supersede = run.rings[0]?.name === stage.ring && isForward;
+  const half = operationAt(view, stage);
+  // Half of a rollout that waited for the outside goes on to its end: a newer run never interrupts it.
+  const isBegun = half !== undefined && view.rollouts.some((each) => each.operationId === half.id);
+  const supersede = run.rings[0]?.name === stage.ring && isForward && !isBegun;
   // A run that failed in a ring takes it back, cancelled or not.
   if (run.cancelRequestedBy !== null && run.failure === null)
     return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };

@@ -127,6 +127,7 @@ export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
   const { records, clock, logger } = ports;
   const sending = new Map<RunId, { readonly app: AppName; readonly work: Promise<void> }>();
   let looking: Promise<void> | undefined;
+  let lookedTo: RunId | undefined;
 
   const start = (row: NoticeRow, app: AppName): void => {
     const work = tell(ports, row)
@@ -136,11 +137,13 @@ export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
   };
 
   const look = async (): Promise<void> => {
+    // In turn over all that are due: an app with more of them than a pass takes, and a notifier that hangs, keeps no other app's waiting.
     const due = await records.list('notices', {
       atMost: { column: 'dueAt', value: clock.now().toISOString() },
-      orderBy: ['dueAt', 'ascending'],
+      ...(lookedTo === undefined ? {} : { after: { column: 'runId', value: lookedTo } }),
       limit: MAX_A_PASS,
     });
+    lookedTo = due.length < MAX_A_PASS ? undefined : due.at(-1)?.runId;
     const free = due.filter((row) => !sending.has(row.runId));
     if (free.length === 0) return;
     const runs = new Map((await records.list('runs', { where: { id: free.map((row) => row.runId) } })).map((run) => [run.id, run.app]));

@@ -60,6 +60,8 @@ const begin = async (ports: OperationPorts, id: OperationId, context: EngineCont
   return loaded as unknown as Loaded; // made just above, maybe before a restart
 };
 
+const isOpen = ({ state }: OperationRow): boolean => state === 'pending' || state === 'running';
+
 const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, ending: Ending): Promise<Json> =>
   context.step('finish', async () => {
     const endedAt = ports.clock.now().toISOString();
@@ -70,14 +72,14 @@ const finish = (ports: OperationPorts, loaded: Loaded, context: EngineContext, e
       return null;
     }
     const { state, error } = ending;
-    // What it began stays as it is: the next round goes on with it.
-    if (state === 'waiting') {
-      await ports.records.transaction((transaction) => transaction.update('operations', { id }, { state, error }), WRITTEN_ONCE);
-      return null;
-    }
     await ports.records.transaction(async (transaction) => {
-      await transaction.update('operations', { id }, { state, error, endedAt });
-      await abandonRollout(transaction, loaded.operation, error.message, endedAt);
+      await transaction.lock(`app:${loaded.run.app}`);
+      const current = await transaction.get('operations', { id });
+      // A server that was frozen here finds the next round, or the next try, under way, and leaves it alone.
+      if (current?.round !== loaded.operation.round || !isOpen(current)) return;
+      await transaction.update('operations', { id }, state === 'waiting' ? { state, error } : { state, error, endedAt });
+      // What waits stays as it is: the next round goes on with it.
+      if (state !== 'waiting') await abandonRollout(transaction, loaded.operation, error.message, endedAt);
     });
     return null;
   });

@@ -43,9 +43,15 @@ export const verifyRollout = async (
       ? `${judgement.hosts.filter((host) => host.state === 'failed').length} of ${judgement.hosts.length} hosts failed; ${installFailure.hostId}: ${installFailure.report.error.message}`
       : judgement.reason;
   const state = judgement.verified ? 'verified' : 'failed';
-  await ports.records.transaction(async (transaction) => {
+  const given = await ports.records.transaction(async (transaction): Promise<RolloutRow | undefined> => {
     // Asked together: one round trip.
-    const [, isLatest] = await Promise.all([transaction.lock(`app:${rollout.app}`), holdsRing(transaction, rollout)]);
+    const [, isLatest, current] = await Promise.all([
+      transaction.lock(`app:${rollout.app}`),
+      holdsRing(transaction, rollout),
+      transaction.get('rollouts', { id: rollout.id }),
+    ]);
+    // Failed for good: its run was cancelled, or its ring taken back, while the hosts were looked at.
+    if (current?.state === 'failed') return current;
     const changes = judgement.hosts.map((host) => {
       const row = before.find((each) => each.hostId === host.hostId);
       const seen = reports.find((each) => each.hostId === host.hostId);
@@ -57,7 +63,9 @@ export const verifyRollout = async (
     transaction.sendWithCommit(transaction.updateAll('rolloutHosts', changes));
     transaction.sendWithCommit(transaction.update('rollouts', { id: rollout.id }, { state, reason, endedAt: rollout.endedAt ?? at }));
     if (isLatest) transaction.sendWithCommit(transaction.update('rings', ringOf(rollout), { state, updatedAt: at }));
+    return undefined;
   }, RECORDED_NEXT);
+  if (given !== undefined) return { verified: false, reason: given.reason ?? reason };
   if (!judgement.verified) logFailures(tools, before);
   tools.report(reason);
   return { verified: judgement.verified, reason };
@@ -88,18 +96,18 @@ export const abandonRollout = async (
   await markFailed(transaction, await inDoubt(transaction, operation), reason, at);
 };
 
-/** The same for a run that ends where it is: half of a rollout, and the release of a bake that nobody watched to the end. */
+/** The same for a run that ends where it is: half of a rollout, and the release of a ring that nobody watched to the end. */
 export const abandonRun = async (
   transaction: RecordsTransaction,
-  { run, baked }: { readonly run: Pick<RunRow, 'id'>; readonly baked: RingName | undefined },
+  { run, unwatched }: { readonly run: Pick<RunRow, 'id'>; readonly unwatched: RingName | undefined },
   reason: string,
   at: string,
 ): Promise<void> => {
   const rollouts = await transaction.list('rollouts', { where: { runId: run.id } });
-  const unwatched = (each: RolloutRow): boolean => each.ring === baked && each.purpose === 'forward' && each.state === 'verified';
+  const counts = (each: RolloutRow): boolean => each.ring === unwatched && each.purpose === 'forward' && each.state === 'verified';
   await markFailed(
     transaction,
-    rollouts.filter((each) => each.endedAt === null || unwatched(each)),
+    rollouts.filter((each) => each.endedAt === null || counts(each)),
     reason,
     at,
   );
