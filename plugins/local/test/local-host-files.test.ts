@@ -6,7 +6,17 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ensureRoot, readHostFile, readInstalled } from '../src/local-deployer-root.js';
 import { removeFolder, temporaryFolder, trusted } from './hosts-support.js';
 
-const STATUS = 'Package: web\nStatus: install ok installed\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n';
+const STATUS = [
+  'Package: web',
+  'Status: install ok installed',
+  'Version: 1.0',
+  'Architecture: all',
+  'Maintainer: a <a@b>',
+  'Description: a',
+  // Made by pipit: without this it would count as somebody else's.
+  `X-Pipit-Commit: ${'a'.repeat(40)}`,
+  '',
+].join('\n');
 const host = { id: 'web1', address: parseHostAddress('127.0.0.1'), available: true, attributes: {} };
 
 let folder: string;
