@@ -99,6 +99,10 @@ const sourceFolders = ({ uris }: DebSource): readonly string[] =>
 /** A post-install script needs no network, and apt-get only for an address that is no folder. */
 const networkFor = ({ uris }: DebSource): 'none' | 'full' => (uris.every((uri) => uri.startsWith('file:')) ? 'none' : 'full');
 
+/** What the host script bounds itself, and a minute: another app's post-install script may have left a pipe where it or dpkg reads. */
+const scriptLimitMs = ({ installLimitMs = 600_000, lockWaitSeconds }: HostTask): number =>
+  installLimitMs + (lockWaitSeconds === undefined ? installLimitMs + 60_000 : lockWaitSeconds * 1000) + 60_000;
+
 const startTry = async (task: HostTask, artifact: Artifact, root: string, number: number): Promise<void> => {
   await ensureRoot(root, task.sandbox);
   const command = task.sandbox.confine(['/bin/sh', '-c', HOST_SCRIPT, 'pipit-host'], {
@@ -107,7 +111,13 @@ const startTry = async (task: HostTask, artifact: Artifact, root: string, number
     network: networkFor(task.source),
     env: hostScriptEnvironment(installOf(task, artifact, root)),
   });
-  await startDetached({ folder: join(task.taskFolder, `try-${number}`), argv: command.argv, env: command.env, cwd: '/' });
+  await startDetached({
+    folder: join(task.taskFolder, `try-${number}`),
+    argv: command.argv,
+    env: command.env,
+    cwd: '/',
+    timeLimitMs: scriptLimitMs(task),
+  });
 };
 
 const countTries = async (taskFolder: string): Promise<number> =>

@@ -1,8 +1,10 @@
-import { access, lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, mkdtemp, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import {
   type ForeignPackage,
   type Host,
+  isPluginError,
   type PackageName,
   PluginError,
   parsePackageVersion,
@@ -12,10 +14,12 @@ import {
 } from '@pipit/core';
 import {
   hostScriptPaths,
+  listConfined,
   minimalEnvironment,
   openConfinedFile,
   openConfinedFolder,
   parseHostReceipt,
+  readConfinedText,
   runCommand,
   writeConfined,
 } from '@pipit/plugin-kit';
@@ -88,12 +92,17 @@ export const isInside = async (root: string, path: string): Promise<boolean> => 
   return real?.startsWith(`${await realpath(root)}/`) === true;
 };
 
-/** A host's own file (its end, when it is long), or undefined: not there, not a plain file, or a link that leads out of the host. */
-export const readHostFile = async (root: string, path: string): Promise<string | undefined> => {
+/** Opens a host's own file; undefined: not there, not a plain file, or a link that leads out of the host. */
+export const openHostFile = async (root: string, path: string): Promise<FileHandle | undefined> => {
   const [realRoot, folder] = await Promise.all([realpath(root), realpath(dirname(path))]).catch(() => []);
   // Packages may have links from one folder of the host to another; one that is put there after this is refused.
   if (realRoot === undefined || folder?.startsWith(`${realRoot}/`) !== true) return undefined;
-  const handle = await openConfinedFile({ root: realRoot, path: relative(realRoot, join(folder, basename(path))) }).catch(() => undefined);
+  return openConfinedFile({ root: realRoot, path: relative(realRoot, join(folder, basename(path))) }).catch(() => undefined);
+};
+
+/** A host's own file (its end, when it is long); undefined as for {@link openHostFile}. */
+export const readHostFile = async (root: string, path: string): Promise<string | undefined> => {
+  const handle = await openHostFile(root, path);
   if (handle === undefined) return undefined;
   try {
     const { size } = await handle.stat();
@@ -113,25 +122,50 @@ interface PackageState {
   readonly mark: string;
 }
 
-/** A post-install script may have put anything in its place: dpkg would wait for a pipe, and read a file of holes into memory. */
-const isStatusReadable = async (root: string): Promise<boolean> => {
-  const file = await openConfinedFile({ root, path: 'var/lib/dpkg/status' }).catch(() => undefined);
+const JOURNAL = 'var/lib/dpkg/updates';
+/** dpkg merges its journal after 250 entries. Source: dpkg, lib/dpkg/dbmodify.c, MAXUPDATES. */
+const MAX_JOURNAL_ENTRIES = 250;
+
+/**
+ * Copies what dpkg-query asks of a host's database. A post-install script may have put anything in the place of each file there: of a pipe dpkg-query
+ * would wait for a writer, and read gigabytes of holes into memory, outside of all limits.
+ *
+ * @returns false when there is no database that can be read
+ */
+const copyDatabase = async (root: string, to: string): Promise<boolean> => {
   try {
-    return file !== undefined && (await file.stat()).size <= MAX_STATUS_BYTES;
-  } finally {
-    await file?.close();
+    const status = await readConfinedText({ root, path: 'var/lib/dpkg/status' }, MAX_STATUS_BYTES);
+    if (status === undefined) return false;
+    await mkdir(join(to, 'updates'));
+    await writeFile(join(to, 'status'), status);
+    let left = MAX_JOURNAL_ENTRIES;
+    for await (const { path } of listConfined({ root, path: JOURNAL })) {
+      if (!/^\d+$/.test(basename(path))) continue;
+      if (left === 0) return false;
+      left -= 1;
+      await writeFile(join(to, 'updates', basename(path)), (await readConfinedText({ root, path }, MAX_HOST_FILE_BYTES)) ?? '');
+    }
+    return true;
+  } catch (thrown) {
+    if (isPluginError(thrown)) return false;
+    throw thrown;
   }
 };
 
 const queryPackage = async (root: string, name: PackageName, signal: AbortSignal): Promise<PackageState | undefined> => {
-  if (!(await isStatusReadable(root))) return undefined;
-  const format = ['$', '{db:Status-Status} $', '{Version} $', '{X-Pipit-Commit}\\n'].join('');
-  const argv = ['dpkg-query', `--admindir=${root}/var/lib/dpkg`, '--show', `--showformat=${format}`, '--', name];
-  const result: RunResult = await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal, timeoutMs: 20_000 });
-  const [status = '', version = '', mark = ''] = result.stdout.split('\n')[0]?.split(' ') ?? [];
-  return result.exitCode === 0 && version !== '' && status !== 'not-installed' && status !== 'config-files'
-    ? { status, version, mark }
-    : undefined;
+  const copy = await mkdtemp(join(tmpdir(), 'pipit-dpkg-'));
+  try {
+    if (!(await copyDatabase(root, copy))) return undefined;
+    const format = ['$', '{db:Status-Status} $', '{Version} $', '{X-Pipit-Commit}\\n'].join('');
+    const argv = ['dpkg-query', `--admindir=${copy}`, '--show', `--showformat=${format}`, '--', name];
+    const result: RunResult = await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal, timeoutMs: 20_000 });
+    const [status = '', version = '', mark = ''] = result.stdout.split('\n')[0]?.split(' ') ?? [];
+    return result.exitCode === 0 && version !== '' && status !== 'not-installed' && status !== 'config-files'
+      ? { status, version, mark }
+      : undefined;
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
 };
 
 /** What stands on a host: the version from dpkg's database, with digest and sequence where the receipt speaks of that version. */

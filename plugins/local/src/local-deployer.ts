@@ -21,7 +21,7 @@ import { findProgram, minimalEnvironment, runCommand } from '@pipit/plugin-kit';
 import { withFolderLock } from './folder-lock.js';
 import { type HealthAnswer, tryHealth } from './local-deployer-health.js';
 import { advanceHost, debSource, type HostProgress, type HostTask } from './local-deployer-install.js';
-import { hostRoot, isDown, isInside, readInstalled, readNewestInstallLog } from './local-deployer-root.js';
+import { hostRoot, isDown, openHostFile, readInstalled, readNewestInstallLog } from './local-deployer-root.js';
 import { readServiceLogs, reviveServices, servicesOfApp } from './service-supervisor.js';
 import { shortLog } from './short-log.js';
 import { writeWhole } from './write-whole.js';
@@ -112,14 +112,15 @@ export const createLocalDeployer = <Options>(
   };
 
   const isBusy = async (root: string, signal: AbortSignal): Promise<boolean> => {
-    const lock = join(root, 'var/lib/pipit/lock');
-    if (!(await isInside(root, lock))) return false;
-    const { exitCode } = await runCommand(['flock', '--nonblock', '--shared', lock, 'true'], {
-      cwd: '/',
-      env: minimalEnvironment('/'),
-      signal,
-    });
-    return exitCode !== 0;
+    // By what is open: at its path may stand a pipe by now, which flock would wait for.
+    const lock = await openHostFile(root, join(root, 'var/lib/pipit/lock'));
+    if (lock === undefined) return false;
+    try {
+      const argv = ['flock', '--nonblock', '--shared', `/proc/${process.pid}/fd/${lock.fd}`, 'true'];
+      return (await runCommand(argv, { cwd: '/', env: minimalEnvironment('/'), signal })).exitCode !== 0;
+    } finally {
+      await lock.close();
+    }
   };
 
   /** What ran here before the machine was restarted; a unit that cannot be run is this host's trouble, not the fleet's. */

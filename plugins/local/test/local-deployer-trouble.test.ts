@@ -40,6 +40,16 @@ describe('a host that cannot install', () => {
     expect(only(await world.rollOut(two, { hosts: [web1] })).installed?.version).toBe('2.0');
   });
 
+  it('is neither waited for nor broken by a pipe that a post-install script left in place of its lock', async () => {
+    world = await openDeployer({ lockWaitSeconds: 5 });
+    const lock = join(world.rootOf(web1), 'var/lib/pipit/lock');
+    await world.rollOut(await buildDeb({ version: '1.0' }), { hosts: [web1] });
+    await rm(lock);
+    await run(['mkfifo', lock]);
+    expect(only(await world.observe([web1]))).toMatchObject({ reachable: true });
+    expect(only(await world.rollOut(await buildDeb({ version: '2.0' }), { hosts: [web1] })).installed?.version).toBe('2.0');
+  });
+
   it('refuses a package for which its disk has no room, and keeps what it has', async ({ skip }) => {
     world = await openDeployer();
     const root = world.rootOf(web1);

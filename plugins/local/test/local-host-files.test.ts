@@ -55,6 +55,26 @@ it.each([
   expect(Date.now() - began).toBeLessThan(5_000);
 });
 
+it.each(['arch', 'triggers/File', 'triggers/Unincorp'])('does not wait for a pipe at %s in the database', async (file) => {
+  await mkdir(join(root, 'var/lib/dpkg/triggers'), { recursive: true });
+  await fifo(join(root, 'var/lib/dpkg', file));
+  expect((await installed()).installed?.version).toBe('1.0');
+});
+
+it.each([
+  ['a pipe', fifo],
+  ['a link that leads out of the host', (path: string) => symlink(join(outside, 'secret'), path)],
+  ['gigabytes of holes', async (path: string) => writeFile(path, '').then(() => truncate(path, 2 ** 34))],
+])("takes nothing for installed, and waits for nothing, when dpkg's journal has %s", async (_name, set) => {
+  await set(join(root, 'var/lib/dpkg/updates/0001'));
+  expect(await installed()).toEqual({});
+});
+
+it('reads what stands in the journal only', async () => {
+  await writeFile(join(root, 'var/lib/dpkg/updates/0001'), STATUS.replace('ok installed', 'ok half-configured'));
+  expect((await installed()).broken).toContain('half-configured');
+});
+
 it('reads files of the host, through links within it, and nothing else', async () => {
   await writeFile(join(root, 'var/lib/pipit/receipt'), 'mine');
   await symlink('var', join(root, 'also'));

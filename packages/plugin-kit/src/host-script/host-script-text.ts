@@ -186,7 +186,9 @@ ${CHECK_FUNCTIONS}
 # --- the steps -------------------------------------------------------------------------------------------------------------------------
 
 take_lock() {
-  exec 9>>"$state/../lock"
+  # Another app's post-install script may have left something else here. A pipe that is opened for both ways makes nobody wait.
+  if [ -e "$state/../lock" ] && [ ! -f "$state/../lock" ]; then rm -rf -- "$state/../lock"; fi
+  exec 9<>"$state/../lock"
   if ! flock -w "$PIPIT_LOCK_WAIT_SECONDS" 9; then
     read_text "$state/../lock"
     conclude failed HOST_BUSY "Another install${$}{text:+ ($text)} has been at work on this host for over $PIPIT_LOCK_WAIT_SECONDS s"
