@@ -118,17 +118,19 @@ it('looks at every lane in turn, however many there are', async () => {
   await bench.until(() => bench.handled.length === 1_200);
 });
 
-it('handles the others of a lane when one of it never can be', async () => {
+it.each([1, 3, 4])('handles the others of a lane when %i of it never can be', async (count) => {
+  const never = ['web-0002', 'web-0003', 'web-0004', 'web-0005'].slice(0, count);
   let tries = 0;
   const bench = createBench(async ({ id }) => {
-    if (id !== 'web-0002') return;
+    if (!never.includes(id)) return;
+    if (id !== 'web-0002') throw new Error('it cannot be fetched');
     tries += 1;
     throw new Error('it cannot be fetched');
   });
   await store(bench, 'web', 6);
   bench.lanes.wake('web');
-  await bench.until(() => bench.handled.length === 5 && tries >= 5);
-  expect(bench.handled).toEqual(['web-0001', 'web-0003', 'web-0004', 'web-0005', 'web-0006']);
+  await bench.until(() => bench.handled.length === 6 - count && tries >= 5);
+  expect(bench.handled).toEqual(['web-0001', 'web-0003', 'web-0004', 'web-0005', 'web-0006'].filter((id) => !never.includes(id)));
   // It is tried again, and ever more rarely.
   const since = bench.clock.time;
   await bench.until(() => tries >= 12);

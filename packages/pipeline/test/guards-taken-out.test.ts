@@ -5,6 +5,7 @@
  */
 import { type Ci, type CommitSha, parsePackageName } from '@pipit/core';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { RunView } from '../src/conduct/decide.js';
 import { installLockOf, type PipelineCatalog, type RolloutRow, ringLockOf } from '../src/index.js';
 import { failCalls } from './world/outside.js';
 import { MAIN, policy, REPOSITORY, World } from './world/world.js';
@@ -69,6 +70,8 @@ vi.mock('../src/conduct/decide.js', async (original) => {
   const real = await original<typeof import('../src/conduct/decide.js')>();
   const decide: typeof real.decide = (view) => {
     const move = real.decide(view);
+    if (taken.has('the order of rollbacks') && move.type === 'wait' && move.for === 'rollout-lock' && move.stage.kind === 'rollout')
+      return real.decide({ ...view, rollbacks: [] });
     if (taken.has('the rollout lock') && move.type === 'wait' && move.for === 'rollout-lock')
       return { type: 'start', stage: move.stage, operation: 'rollout' };
     if (taken.has('the bake') && move.type === 'wait' && move.for === 'bake')
@@ -88,6 +91,32 @@ vi.mock('../src/conduct/decide.js', async (original) => {
     return move;
   };
   return { ...real, decide };
+});
+
+vi.mock('../src/conduct/apply-move.js', async (original) => {
+  const real = await original<typeof import('../src/conduct/apply-move.js')>();
+  const applyMove: typeof real.applyMove = (transaction, view, move) => {
+    const keeps = taken.has('the lock set free by a wait') && move.type === 'wait' && move.for === 'outside';
+    return real.applyMove(transaction, keeps ? { ...view, locks: [] } : view, move);
+  };
+  return { ...real, applyMove };
+});
+
+vi.mock('../src/conduct/stopwatch.js', async (original) => {
+  const real = await original<typeof import('../src/conduct/stopwatch.js')>();
+  return {
+    createStopwatch: ((clock) => {
+      const watch = real.createStopwatch(clock);
+      const isDue = ({ run, now }: RunView): boolean => run.dueAt !== null && Date.parse(run.dueAt) <= now.getTime();
+      return {
+        ...watch,
+        read: (view) => {
+          const waitedMs = watch.read(view);
+          return taken.has('the stopwatch') && isDue(view) ? Number.MAX_SAFE_INTEGER : waitedMs;
+        },
+      };
+    }) satisfies typeof real.createStopwatch,
+  };
 });
 
 vi.mock('../src/conduct/janitor.js', async (original) => {
@@ -302,6 +331,50 @@ const guards: readonly Guard[] = [
       await world.pass(30_000);
       const open = (await world.records.list('rollouts')).filter((rollout: RolloutRow) => rollout.endedAt === null);
       return open.length > 1;
+    },
+  },
+  {
+    guard: 'the order of rollbacks',
+    promise: '8: a rollback goes before every forward run, also while it waits for the outside',
+    comesAbout: async () => {
+      const world = new World();
+      await world.deliver();
+      await world.deliver();
+      world.outage('repository.offer', 120_000);
+      await world.rollback();
+      await world.untilRun(3, { waitingFor: 'outside' });
+      await world.push();
+      await world.untilRun(4, { state: 'waiting' });
+      await world.pass(10_000);
+      return (await world.records.list('rollouts', { where: { runId: (await world.run(4)).id } })).length > 0;
+    },
+  },
+  {
+    guard: 'the lock set free by a wait',
+    promise: '8: a rollback of any ring waits for nobody who waits for the outside',
+    comesAbout: async () => {
+      const world = new World();
+      await world.deliver();
+      await world.deliver();
+      world.outage('deployer.start', 300_000);
+      await world.push();
+      await world.untilRun(3, { waitingFor: 'outside' });
+      world.outside.outages.clear();
+      await world.rollback();
+      await world.pass(1_000);
+      return (await world.run(4)).waitingFor === 'rollout-lock';
+    },
+  },
+  {
+    guard: 'the stopwatch',
+    promise: '2: a bake lasts as long as it is watched, whatever is done to the clock',
+    comesAbout: async () => {
+      const world = new World({ rings: [policy('canary', { bakeMs: 3_600_000 }), policy('production')] });
+      await world.push();
+      await world.untilRun(1, { waitingFor: 'bake' });
+      world.clock.step(24 * 3_600_000);
+      await world.pass(60_000);
+      return (await world.run(1)).waitingFor === 'promotion';
     },
   },
   {

@@ -143,6 +143,12 @@ const check = async (world: World): Promise<void> => {
     for (const artifact of rollout.artifacts) expect(verified, `production was given ${rollout.version}`).toContain(artifact.digest);
   for (const { ring, document } of outside.advertisements.filter((each) => each.ring === 'production'))
     for (const artifact of document.artifacts) expect(verified, `${ring} was advertised ${document.version}`).toContain(artifact.digest);
+  // Promise 2: nothing is promoted that was not watched to the end.
+  for (const rollout of rollouts.filter((each) => each.ring === 'production' && each.purpose === 'forward')) {
+    const canaries = rollouts.filter((each) => each.ring === 'canary' && each.purpose === 'forward' && each.version === rollout.version);
+    const runs = await Promise.all(canaries.map((each) => records.get('runs', { id: each.runId })));
+    expect(runs.some((run) => run?.completedStages.includes('bake:canary')), `${rollout.version} was watched`).toBe(true);
+  }
   // Promise 6: sequences grow, at the advertisement and at each host.
   for (const ring of ['canary', 'production']) {
     const written = outside.advertisements.filter((each) => each.ring === ring).map((each) => each.document.sequence);

@@ -126,12 +126,14 @@ export const createEventLanes = (ports: EventLanesPorts): EventLanes => {
 
   const work = async (name: string, lane: Pick<Lane, 'again'>): Promise<void> => {
     let behind: EventId | undefined;
-    for (let rests = 1; !stopping.aborted; rests += 1) {
+    let rests = 0;
+    while (!stopping.aborted) {
       const passed = await pass(name, lane, behind);
       if (passed.failures === 0 && passed.behind === undefined && behind === undefined) return;
       behind = passed.behind;
-      if (passed.failures > 0) await clock.sleep(backoffMs(rests, ports.random, REST), stopping);
-      else rests = 0;
+      if (passed.failures === 0) continue;
+      rests += 1;
+      await clock.sleep(backoffMs(rests, ports.random, REST), stopping);
     }
   };
 

@@ -103,6 +103,8 @@ const tell = async (ports: NoticePorts, due: NoticeRow): Promise<void> => {
   const { handles, told, error, mayRetry } =
     run === undefined ? { handles: row.handles, told: row.told, error: null, mayRetry: false } : await tellAll(ports, row, run);
   await records.transaction(async (transaction) => {
+    // Runs are changed under it: what changes now is told at the next pass, and not forgotten.
+    if (run !== undefined) await transaction.lock(`app:${run.app}`);
     const current = await transaction.get('notices', { runId: row.runId });
     const failures = mayRetry ? row.failures + 1 : 0;
     const now = clock.now().getTime();
