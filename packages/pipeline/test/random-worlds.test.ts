@@ -147,7 +147,10 @@ const check = async (world: World): Promise<void> => {
   for (const rollout of rollouts.filter((each) => each.ring === 'production' && each.purpose === 'forward')) {
     const canaries = rollouts.filter((each) => each.ring === 'canary' && each.purpose === 'forward' && each.version === rollout.version);
     const runs = await Promise.all(canaries.map((each) => records.get('runs', { id: each.runId })));
-    expect(runs.some((run) => run?.completedStages.includes('bake:canary')), `${rollout.version} was watched`).toBe(true);
+    expect(
+      runs.some((run) => run?.completedStages.includes('bake:canary')),
+      `${rollout.version} was watched`,
+    ).toBe(true);
   }
   // Promise 6: sequences grow, at the advertisement and at each host.
   for (const ring of ['canary', 'production']) {

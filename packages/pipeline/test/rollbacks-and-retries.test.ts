@@ -50,6 +50,18 @@ describe('a release that nobody watched to the end', () => {
     ]);
   });
 
+  it('is judged within minutes when the clock steps back by a day while its hosts are busy', async () => {
+    await world.deliver();
+    await world.push();
+    await untilJudged(2);
+    world.clock.step(-DAY_MS);
+    const begun = world.clock.time;
+    await world.until(async () => (await world.records.list('operations', { where: { type: 'watch', state: 'running' } })).length === 0);
+    expect(world.clock.time - begun).toBeLessThan(5 * MINUTE_MS);
+    hold('canary', false);
+    await world.settle();
+  });
+
   it('is not promotable when a rollback waited behind its install and failed then', async () => {
     await world.deliver();
     await world.push();

@@ -49,8 +49,8 @@ export const observeRollout = async (
           ),
         );
   let reports = await observe(rows);
-  const giveUpAt = ports.clock.now().getTime() + BUSY.atMostMs;
-  while (reports.some((report) => report.busy === true) && ports.clock.now().getTime() < giveUpAt && !tools.signal.aborted) {
+  const giveUpAt = ports.clock.monotonicMs() + BUSY.atMostMs;
+  while (reports.some((report) => report.busy === true) && ports.clock.monotonicMs() < giveUpAt && !tools.signal.aborted) {
     await ports.clock.sleep(BUSY.everyMs, tools.signal);
     const again = await observe(rows.filter((row) => reports.some((report) => report.hostId === row.hostId && report.busy === true)));
     reports = reports.map((report) => again.find((each) => each.hostId === report.hostId) ?? report);
