@@ -98,6 +98,31 @@ describe('a rollback', () => {
     expect(world.versionsOf('canary')).toEqual([version]);
   });
 
+  it('that is half done when the outside goes away is not cut off by a cancel', async () => {
+    const { version } = await world.deliver();
+    await world.deliver();
+    world.outage('deployer.start', 2 * MINUTE_MS);
+    await world.rollback();
+    await world.untilRun(3, { waitingFor: 'outside' });
+    const { did } = await world.cancel('web-3');
+    expect(did).toEqual(['production goes back all the same: a rollback under way is never cut off']);
+    await world.settle();
+    expect(await world.run(3)).toMatchObject({ outcome: 'succeeded' });
+    expect(world.versionsOf('production')).toEqual([version]);
+  });
+
+  it('that has not begun when the outside goes away ends with a cancel', async () => {
+    await world.deliver();
+    const { version } = await world.deliver();
+    world.outage('advertiser.read', 2 * MINUTE_MS);
+    await world.rollback();
+    await world.untilRun(3, { waitingFor: 'outside' });
+    expect((await world.cancel('web-3')).did).toEqual(['ends the run now']);
+    await world.settle();
+    expect(await world.run(3)).toMatchObject({ outcome: 'failed', reason: expect.stringMatching(/cancelled by anna/) });
+    expect(world.versionsOf('production')).toEqual([version]);
+  });
+
   it('that ends a run tells people so', async () => {
     world.notified = true;
     await world.deliver();

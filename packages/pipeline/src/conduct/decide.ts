@@ -147,6 +147,10 @@ const locksFor = ({ run }: RunView, stage: RingStage): readonly string[] => [
 
 const holderOf = (view: RunView, name: string): LockRow | undefined => view.locks.find((lock) => lock.name === name);
 
+/** Whether the operation has planned its rollout, so that the ring may be half on its release. */
+const hasBegun = (view: RunView, operation: OperationRow | undefined): boolean =>
+  operation !== undefined && view.rollouts.some((each) => each.operationId === operation.id);
+
 const owns = (view: RunView, stage: RingStage): boolean =>
   locksFor(view, stage).every((name) => holderOf(view, name)?.runId === view.run.id);
 
@@ -195,10 +199,8 @@ const endBy = ({ run }: RunView, operation: OperationRow): Move =>
 const decideLock = (view: RunView, stage: RingStage): Move => {
   const { run, newerRun } = view;
   const isForward = stage.kind === 'rollout';
-  const half = operationAt(view, stage);
   // Half of a rollout that waited for the outside goes on to its end: a newer run never interrupts it.
-  const isBegun = half !== undefined && view.rollouts.some((each) => each.operationId === half.id);
-  const supersede = run.rings[0]?.name === stage.ring && isForward && !isBegun;
+  const supersede = run.rings[0]?.name === stage.ring && isForward && !hasBegun(view, operationAt(view, stage));
   // A run that failed in a ring takes it back, cancelled or not.
   if (run.cancelRequestedBy !== null && run.failure === null)
     return { type: 'end', outcome: 'cancelled', reason: `Cancelled by ${run.cancelRequestedBy}` };
@@ -216,7 +218,7 @@ const decideLock = (view: RunView, stage: RingStage): Move => {
 const OVERTAKEN = new Set(['ADVERTISE_SUPERSEDED', 'PROMOTION_OVERTAKEN']);
 
 const turnAside = (view: RunView, ring: RingName, operation: OperationRow): Move => {
-  const started = view.run.stage === `bake:${ring}` || view.rollouts.some((each) => each.operationId === operation.id);
+  const started = view.run.stage === `bake:${ring}` || hasBegun(view, operation);
   const policy = policyOf(view, ring);
   const failure = errorOf(operation);
   if (OVERTAKEN.has(failure.code)) return { type: 'end', outcome: 'superseded', reason: sentence(failure) };
@@ -246,7 +248,7 @@ const decideRollout = (view: RunView, stage: Stage & { kind: 'rollout' }): Move 
       return { type: 'none' };
     case 'waiting': {
       // Half of a rollout gives way to the person who takes the ring back; one that has not begun waits behind that.
-      if (back !== undefined && view.rollouts.some((each) => each.operationId === operation.id)) return giveUp(operation);
+      if (back !== undefined && hasBegun(view, operation)) return giveUp(operation);
       return afterLock(view, stage, decideWaiting(view, { stage, operation, giveUp }));
     }
     case 'succeeded':
@@ -326,8 +328,11 @@ const decideRollback = (view: RunView, stage: Stage & { kind: 'rollback' }): Mov
     case 'pending':
     case 'running':
       return { type: 'none' };
-    case 'waiting':
-      return afterLock(view, stage, decideWaiting(view, { stage, operation, giveUp }));
+    case 'waiting': {
+      // Half of it never stays behind because of a cancel: it goes on, or the patience ends.
+      const deaf = hasBegun(view, operation) ? { ...view, run: { ...view.run, cancelRequestedBy: null } } : view;
+      return afterLock(deaf, stage, decideWaiting(deaf, { stage, operation, giveUp }));
+    }
     case 'succeeded': {
       const target = view.rollouts.filter((each) => each.ring === stage.ring && each.purpose === 'rollback').at(-1);
       const back = `${stage.ring} is back on ${target?.version ?? 'its release before'}`;
