@@ -168,6 +168,9 @@ describe('an external database', () => {
       const env = { DATABASE_URL: external.url };
       const serving = pipit.launch({ env });
       await waitUntil('it waits', () => serving.log().includes('The start waits for the database') || undefined);
+      // The port answers before there is a database: nobody is left without a reason.
+      await waitUntilAway(/ECONNREFUSED|ENOENT|connect/);
+      expect(await pipit.deliver(commitOf('4'))).toEqual({ status: 503, retryAfter: '5' });
       await external.start();
       await waitUntil('it is ready', async () => {
         if (!serving.isRunning()) throw new Error(serving.log());

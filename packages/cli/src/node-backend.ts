@@ -18,5 +18,6 @@ export const nodeBackend: Backend = {
   readOwnToken: async (dataFolder) => (await loadRuntime()).readOwnToken(dataFolder),
   openRuntime: async (options) => (await loadRuntime()).createRuntime({ ...options, pluginFolder: ownFolder }),
   openServer: async (options) => (await loadServer()).createServer({ ...options, clock: { now: () => new Date() } }),
+  openWaitingServer: async (options) => (await loadServer()).createWaitingServer(options),
   openHttpApi: async ({ url, token }) => (await loadServer()).createHttpApi({ url, ...(token === undefined ? {} : { token }) }),
 };

@@ -1,6 +1,6 @@
 import type { BeforePlugin, LoadPlugin } from '@pipit/config';
 import type { Logger } from '@pipit/core';
-import type { Api, Runtime } from '@pipit/runtime';
+import type { Api, DatabaseAbsence, Runtime } from '@pipit/runtime';
 import type { LogLevel } from './logger.js';
 import type { TextOutput } from './render/live-block.js';
 
@@ -25,6 +25,8 @@ export interface RuntimeToOpen {
   readonly signal?: AbortSignal;
   /** Whether it waits for a database that is away; otherwise it fails at once. */
   readonly waitForDatabase?: boolean;
+  /** Called each time that the opening found the database away and goes on waiting. */
+  readonly onDatabaseAway?: (absence: DatabaseAbsence) => void;
 }
 
 export interface ServerToOpen {
@@ -46,6 +48,19 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+export interface WaitingServerToOpen {
+  readonly host: string;
+  readonly port: number;
+  readonly version: string;
+}
+
+export interface WaitingServer {
+  /** Shows why pipit is not ready; listens from the first time on. */
+  show(absence: DatabaseAbsence): Promise<void>;
+  /** Gives the port back. */
+  close(): Promise<void>;
+}
+
 /** What the command is made of: the packages behind it, handed in so that a test can hand in others. */
 export interface Backend {
   loadPlugin(beforePlugin: BeforePlugin): LoadPlugin;
@@ -57,6 +72,8 @@ export interface Backend {
   readOwnToken(dataFolder: string): Promise<string | undefined>;
   openRuntime(options: RuntimeToOpen): Promise<Runtime>;
   openServer(options: ServerToOpen): Promise<HttpServer>;
+  /** Answers the probes while a start waits for its database. */
+  openWaitingServer(options: WaitingServerToOpen): Promise<WaitingServer>;
   openHttpApi(options: { readonly url: string; readonly token: string | undefined }): Promise<Api>;
 }
 

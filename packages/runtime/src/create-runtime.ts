@@ -12,6 +12,7 @@ import { createAuditHeads } from './audit/send-heads.js';
 import { composePipeline, type Ground, parts } from './compose-pipeline.js';
 import type { Container } from './container.js';
 import { createApi } from './create-api.js';
+import type { DatabaseAbsence } from './database-watch.js';
 import { defaultDataFolder } from './default-data-folder.js';
 import { createDisposalStack, type DisposalStack } from './disposal-stack.js';
 import { createLogger, type LogLevel } from './machine/logger.js';
@@ -56,6 +57,8 @@ interface CommonOptions {
   readonly signal?: AbortSignal;
   /** Whether the creation waits for a database that is away, for as long as `database.giveUpAfter` says. Default: it fails at once. */
   readonly waitForDatabase?: boolean;
+  /** Called each time that the creation found the database away and goes on waiting. */
+  readonly onDatabaseAway?: (absence: DatabaseAbsence) => void;
 }
 
 export type RuntimeOptions<Plugins extends Readonly<Record<string, GivenPlugin>>> = CommonOptions &
@@ -147,6 +150,7 @@ export const createRuntime = async <const Plugins extends Readonly<Record<string
   const wait = createWaitForDatabase({
     ...patience,
     giveUpAfterMs: options.waitForDatabase ? config.database.giveUpAfterMs : 0,
+    onAway: (absence) => options.onDatabaseAway?.({ ...absence, reason: redactor.redact(absence.reason) }),
     signal: options.signal ?? stopping.signal,
   });
   try {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Config } from '@pipit/config';
 import type { Runtime } from '@pipit/runtime';
 import type { Command } from 'commander';
 import { addExamples, type Launch } from '../command-line.js';
@@ -42,6 +43,8 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
+
+const addressOf = ({ server: { host, port } }: Config): { readonly host: string; readonly port: number } => ({ host, port });
 
 /** What is under way cannot be recorded without a database, so nothing is gained by waiting for it. */
 const FAILED_STOP_MS = 1_000;
@@ -95,7 +98,8 @@ export const addServeCommand = (program: Command, launch: Launch): void => {
       // Nobody else may write what is made here; what nobody else may read is made with a mode of its own.
       world.setUmask(UMASK);
       // The runtime reads it again and refuses a wrong one; read here so that the server's log lines are without its secrets.
-      await readConfig(session);
+      const read = await readConfig(session);
+      const waiting = read.ok ? await world.backend.openWaitingServer({ ...addressOf(read.config), version: world.version }) : undefined;
       const dataFolder = await locateDataFolder(session);
       const opening = world.backend.openRuntime({
         configFile: await locateTrustedConfig(session),
@@ -106,12 +110,15 @@ export const addServeCommand = (program: Command, launch: Launch): void => {
         beforePlugin: announcePlugin({ ...session, options: { ...session.options, quiet: true } }),
         signal: session.signal,
         waitForDatabase: true,
+        onDatabaseAway: (absence) => void waiting?.show(absence),
       });
-      const runtime = await opening.catch((error: unknown) => {
-        // Ended while it waited for its database: that is a clean end too.
-        if (session.signal.aborted) return undefined;
-        throw error;
-      });
+      const runtime = await opening
+        .catch((error: unknown) => {
+          // Ended while it waited for its database: that is a clean end too.
+          if (session.signal.aborted) return undefined;
+          throw error;
+        })
+        .finally(() => waiting?.close());
       if (runtime === undefined) return EXIT.ok;
       let deadline: Parameters<Runtime['stop']>[0];
       try {

@@ -65,6 +65,7 @@ export const createFakeWorld = (options: FakeWorldOptions = {}): FakeWorld => {
       findServer: async () => (serverApi === undefined ? undefined : { pid: 1, url: 'http://127.0.0.1:1' }),
       openRuntime: unexpected('a runtime'),
       openServer: unexpected('a server'),
+      openWaitingServer: async () => ({ show: async () => undefined, close: async () => undefined }),
       defaultDataFolder: async () => '/nonexistent/data',
       openHttpApi: async () => serverApi ?? unexpected('a server to be asked')(),
       ...options.backend,
