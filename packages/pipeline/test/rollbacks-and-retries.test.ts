@@ -155,6 +155,20 @@ describe('a rollout that waits for the outside half-way', () => {
   });
 });
 
+it('a promotion asked for behind a cancel is not lost', async () => {
+  await world.push();
+  await world.settle();
+  // Both before the conductor looks again.
+  await world.quarantine(true);
+  await world.cancel('web-1');
+  const { runId, version } = await world.promote();
+  await world.quarantine(false);
+  await world.untilRun(1, { state: 'ended' });
+  await world.settle();
+  expect(runId).not.toBe('web-1');
+  expect(world.versionsOf('production')).toEqual([version]);
+});
+
 describe('retry', () => {
   /** A run whose release failed in production, and whose rollback failed too. */
   const failTwice = async (): Promise<void> => {

@@ -150,12 +150,14 @@ export const promote = async ({ records, catalog, clock, wakeRun }: CommandPorts
     const step = chooseStep(latest, await transaction.list('rings', { where: { app, role } }), request.ring);
     refuseUnlessVerified(step, request.ifCanary);
     const open = await transaction.list('runs', { where: { app, role, state: ['active', 'waiting'] } });
+    // One that waits and was cancelled a moment ago promotes nothing any more; a rollout under way goes on.
+    const going = open.filter((run) => run.cancelRequestedBy === null || (run.state === 'active' && run.stage === `rollout:${step.to}`));
     await refuseWhileWatched(transaction, { latest, open }, step);
     const asked = await transaction.list('promotions', { where: { ring: step.to, sequence: step.from.sequence } });
-    const already = open.find((run) => asked.some((each) => each.runId === run.id));
+    const already = going.find((run) => asked.some((each) => each.runId === run.id));
     if (already !== undefined) return { runId: already.id, ring: step.to, version: step.from.version };
     const at = clock.now();
-    const own = open.find((run) => awaitsPromotion(run, step));
+    const own = going.find((run) => awaitsPromotion(run, step));
     const runId = own?.id ?? (await insertPromotionRun(transaction, latest, step, request, at.toISOString()));
     const row: PromotionRow = {
       runId,
