@@ -21,20 +21,23 @@ export interface HealthRequest {
 /** Undefined: healthy. Else why not, in one line. */
 export type HealthAnswer = string | undefined;
 
+/** Only the status is waited for: a service may send its headers drop by drop, or a body without an end. */
 const tryHttp = (host: Host, port: number, path: string, signal: AbortSignal): Promise<HealthAnswer> =>
   new Promise((resolve) => {
     const where = `http://${host.address}:${port}${path}`;
-    const sent = request(
-      { host: host.address, port, path, agent: false, signal, timeout: TRY_TIMEOUT_MS, headers: { 'user-agent': 'pipit-health' } },
-      (response) => {
-        response.resume();
-        const status = response.statusCode ?? 0;
-        resolve(status >= 200 && status < 300 ? undefined : `${where} answered ${status}`);
-        response.once('error', () => undefined);
-      },
-    );
-    sent.once('timeout', () => sent.destroy(new Error(`no answer in ${TRY_TIMEOUT_MS} ms`)));
-    sent.once('error', (error) => resolve(`${where}: ${error.message}`));
+    const sent = request({ host: host.address, port, path, agent: false, signal, headers: { 'user-agent': 'pipit-health' } });
+    const end = (answer: HealthAnswer): void => {
+      clearTimeout(timer);
+      sent.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => end(`${where}: no answer in ${TRY_TIMEOUT_MS} ms`), TRY_TIMEOUT_MS);
+    sent.once('response', (response) => {
+      response.on('error', () => undefined);
+      const status = response.statusCode ?? 0;
+      end(status >= 200 && status < 300 ? undefined : `${where} answered ${status}`);
+    });
+    sent.on('error', (error) => end(`${where}: ${error.message}`));
     sent.end();
   });
 

@@ -104,9 +104,12 @@ const stopStarts = async (folder: string): Promise<void> => {
 
 const isRunning = async (folder: string): Promise<boolean> => (await inspectDetached(folder))?.state === 'running';
 
-/** One at a time for a service: a start, a stop and a look that ends in a start must not come between each other. */
+/**
+ * One at a time for a service: a start, a stop and a look that ends in a start must not come between each other. The lock lies in the service's own
+ * folder: whatever name stands beside that can be a service of another app.
+ */
 const withServiceLock = <T>(folder: string, hostId: string, service: UnitName, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
-  withFolderLock({ path: `${serviceFolder(folder, hostId, service)}.lock`, signal }, work);
+  withFolderLock({ path: join(serviceFolder(folder, hostId, service), 'lock'), signal }, work);
 
 /** Ends whatever runs of the service, then starts it under a supervisor whose records are the folder `start`. The caller holds the lock. */
 const startAnew = async (request: HostService, start: string): Promise<void> => {

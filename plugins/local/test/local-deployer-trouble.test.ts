@@ -127,6 +127,16 @@ describe('the services of a host', () => {
     expect(await startsOf('worker')).toEqual([]);
   });
 
+  it('start also beside one of another app that is named like a lock', async () => {
+    world = await openDeployer();
+    const named = { '/lib/systemd/system/web.lock.service': unitText('/bin/sleep 1000') };
+    const services = [parseUnitName('web.lock'), ...served.services];
+    expect(only(await world.rollOut(await serviceDeb('1.0', undefined, named), { hosts: [web1], ...served, services }))).toMatchObject({
+      healthy: true,
+    });
+    expect(await startsOf('web.lock')).toHaveLength(1);
+  });
+
   it.each([
     ['a power cut', 'SIGKILL'],
     ['an orderly shutdown', 'SIGTERM'],
