@@ -42,7 +42,7 @@ describe('connections', () => {
     expect(connect('203.0.113.10').isDestroyed).toBe(false);
     // Fifty were refused, and one line says so.
     expect(warnings).toHaveLength(1);
-    expect(server).toMatchObject({ maxConnections: 2_000 });
+    expect(server).toMatchObject({ maxConnections: 3_000 });
   });
 
   it('make room when they are closed', () => {
@@ -56,5 +56,29 @@ describe('connections', () => {
   it('of this machine and of trusted proxies are not counted: they speak for many', () => {
     const { flood } = prepare(['192.0.2.0/24']);
     for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '192.0.2.7', '::ffff:192.0.2.7']) expect(flood(address, 300)).toBe(0);
+  });
+
+  it('that say nothing give way to new ones when all places are taken, and requests that are answered do not', () => {
+    const { connect, flood, server } = prepare();
+    const answered = connect('127.0.0.1');
+    const response = new EventEmitter();
+    server.emit('request', { socket: answered, complete: true }, response);
+    const silent = connect('127.0.0.1');
+    const slow = connect('127.0.0.1');
+    server.emit('request', { socket: slow, complete: false }, new EventEmitter());
+    expect(flood('127.0.0.1', 1_997)).toBe(0);
+    expect([answered, silent, slow].map(({ isDestroyed }) => isDestroyed)).toEqual([false, false, false]);
+    expect(flood('127.0.0.1', 2)).toBe(0);
+    expect([answered, silent, slow].map(({ isDestroyed }) => isDestroyed)).toEqual([false, true, true]);
+    response.emit('close');
+    expect(connect('127.0.0.1').isDestroyed).toBe(false);
+    expect(answered.isDestroyed).toBe(true);
+  });
+
+  it('are refused when each place is taken by a request that is answered', () => {
+    const { connect, server } = prepare();
+    for (let count = 0; count < 2_000; count += 1)
+      server.emit('request', { socket: connect('127.0.0.1'), complete: true }, new EventEmitter());
+    expect(connect('127.0.0.1').isDestroyed).toBe(true);
   });
 });
