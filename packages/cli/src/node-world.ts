@@ -56,7 +56,6 @@ const userName = (): string => {
 
 const enterEmptyFolder = async (path: string): Promise<void> => {
   await mkdir(path, { recursive: true });
-  await chmod(path, 0o500);
   const [found] = await readdir(path);
   if (found !== undefined)
     throw new PluginError({
@@ -65,6 +64,7 @@ const enterEmptyFolder = async (path: string): Promise<void> => {
       hint: 'Look who put that there, and remove it. Pipit keeps nothing in this folder.',
       recovery: 'stop',
     });
+  await chmod(path, 0o500);
   process.chdir(path);
 };
 

@@ -98,6 +98,8 @@ describe('serve', () => {
     await world.enterEmptyFolder(join(folder, 'run', 'empty'));
     expect(await readlink('/proc/self/cwd')).toBe(join(folder, 'run', 'empty'));
     await expect(world.enterEmptyFolder(folder)).rejects.toMatchObject({ code: 'CLI_FOLDER_NOT_EMPTY' });
+    // What is refused stays as it is.
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
   });
 
   it('ends at once on the second signal', async () => {

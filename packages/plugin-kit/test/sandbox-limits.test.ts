@@ -181,7 +181,8 @@ describe('a sandbox with control groups', () => {
 
 describe('a sandbox without control groups', () => {
   it('bounds each process, and says what that costs', async () => {
-    const poor = await createSandbox({ hidden: [], limits: LIMITS, programs: { controlGroups: false } });
+    const network = { mode: 'full', allow: [] } as const;
+    const poor = await createSandbox({ hidden: [], limits: LIMITS, network, programs: { controlGroups: false } });
     expect(poor.gaps).toEqual([
       {
         name: 'limits',
