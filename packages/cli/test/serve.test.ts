@@ -1,4 +1,4 @@
-import { mkdtemp, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readlink, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PluginError } from '@pipit/core';
