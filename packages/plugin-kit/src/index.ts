@@ -47,6 +47,7 @@ export {
   hostTryId,
 } from './host-script/host-script-environment.js';
 export { HOST_SCRIPT } from './host-script/host-script-text.js';
+export { describeIssues } from './http/describe-issues.js';
 export { abortFailure, connectionFailure, timeoutFailure } from './http/http-failure.js';
 export { DEFAULT_HTTP_TIMEOUT_MS, DEFAULT_MAX_ANSWER_BYTES, type HttpAnswer, type HttpRequest, requestHttp } from './http/request-http.js';
 export type { HttpTls } from './http/send-over-tls.js';

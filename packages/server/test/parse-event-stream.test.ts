@@ -37,4 +37,13 @@ describe('an event stream', () => {
       for (let piece = 0; piece < 100; piece += 1) parse('x'.repeat(64 * 1024));
     }).toThrow(/does not end/);
   });
+
+  it.each([
+    ['an event', `data: ${'x'.repeat(900_000)}`],
+    ['line ends', '\r\n:'.repeat(200_000)],
+  ])('reads %s that comes character by character', { timeout: 20_000 }, (_what, text) => {
+    const whole = parseAll([text, '\n\n:']);
+    expect(parseAll([...text, '\n', '\n', ':'])).toEqual(whole);
+    expect(whole).toHaveLength(1);
+  });
 });

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { PluginError, type Secret, type Shell } from '@pipit/core';
-import { type HttpAnswer, requestHttp } from '@pipit/plugin-kit';
+import { describeIssues, type HttpAnswer, requestHttp } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import type { Aptly, NewPublication } from './aptly.js';
 import { aptlyFailure } from './aptly-failure.js';
@@ -101,7 +101,7 @@ export const createAptlyApi = (options: AptlyApiOptions): Aptly => {
     if (parsed.success) return parsed.data;
     throw new PluginError({
       code: 'APTLY_ANSWER_UNKNOWN',
-      message: `aptly's ${path.split('?')[0]} answered in a form that pipit does not know: ${z.prettifyError(parsed.error)}`,
+      message: `aptly's ${path.split('?')[0]} answered in a form that pipit does not know: ${describeIssues(parsed.error)}`,
       hint: 'Look whether `api.url` leads to an aptly, and to which version: pipit is tested with 1.5.0.',
       recovery: 'stop',
     });

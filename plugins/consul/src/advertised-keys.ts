@@ -7,6 +7,7 @@ import {
   parsePackageVersion,
   type RingRef,
 } from '@pipit/core';
+import { describeIssues } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import { unknownAnswer } from './consul-failure.js';
 
@@ -65,13 +66,17 @@ const documentSchema = z.looseObject({
   ),
 });
 
+/** The largest value that Consul keeps; its servers may be told to keep more. Source: `kv_max_value_size`. */
+const MAX_DOCUMENT_LENGTH = 512 * 1024;
+
 const parseDocument = (text: string, { document, folder }: AdvertisedKeys): Advertisement => {
   try {
+    if (text.length > MAX_DOCUMENT_LENGTH) throw new RangeError(`it has more than ${MAX_DOCUMENT_LENGTH} characters`);
     return documentSchema.parse(JSON.parse(text));
   } catch (thrown) {
     throw new PluginError({
       code: 'CONSUL_ADVERTISEMENT_INVALID',
-      message: `The key ${document} is not an advertisement: ${thrown instanceof z.ZodError ? z.prettifyError(thrown) : String(thrown)}`,
+      message: `The key ${document} is not an advertisement: ${thrown instanceof z.ZodError ? describeIssues(thrown) : String(thrown)}`,
       hint: `Somebody edited it. Remove both keys (consul kv delete -recurse ${folder}): pipit advertises again at the next rollout.`,
       recovery: 'stop',
       cause: thrown,
@@ -92,7 +97,7 @@ export const readAdvertised = (
   keys: AdvertisedKeys,
 ): { readonly current?: Advertisement; readonly indexes: KeyIndexes } => {
   const pairs = pairsSchema.safeParse(answer ?? []);
-  if (!pairs.success) throw unknownAnswer(keys.folder, z.prettifyError(pairs.error), pairs.error);
+  if (!pairs.success) throw unknownAnswer(keys.folder, describeIssues(pairs.error), pairs.error);
   const find = (wanted: string) => pairs.data.find(({ Key }) => Key === wanted);
   const textOf = (pair: { readonly Value: string | null } | undefined) => Buffer.from(pair?.Value ?? '', 'base64').toString('utf8');
   const version = find(keys.version);

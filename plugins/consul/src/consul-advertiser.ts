@@ -1,4 +1,5 @@
 import { type Advertiser, type Call, type Cursor, PluginError, type RingRef } from '@pipit/core';
+import { describeIssues } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import { type AdvertisedKeys, advertisedKeys, type KeyIndexes, parseCursor, readAdvertised, renderCursor } from './advertised-keys.js';
 import type { ConsulConfig } from './config.js';
@@ -22,7 +23,7 @@ const refusedSchema = z.object({ Errors: z.array(z.object({ OpIndex: z.int(), Wh
 /** Consul answers a transaction that it did not do with 409, whatever the reason was. */
 const judgeRefused = (answer: unknown, keys: AdvertisedKeys): 'conflict' => {
   const parsed = refusedSchema.safeParse(answer);
-  if (!parsed.success) throw unknownAnswer('PUT /v1/txn', z.prettifyError(parsed.error), parsed.error);
+  if (!parsed.success) throw unknownAnswer('PUT /v1/txn', describeIssues(parsed.error), parsed.error);
   const said = parsed.data.Errors.map(({ What }) => What);
   if (said.every((what) => /index is stale/i.test(what))) return 'conflict';
   const what = `Write of ${keys.folder}`;

@@ -1,4 +1,5 @@
 import { type Host, type HostAddress, type Labels, parseHostAddress } from '@pipit/core';
+import { describeIssues } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import { unknownAnswer } from './consul-failure.js';
 import { plainText } from './plain-text.js';
@@ -88,7 +89,7 @@ const byText = (one: string, other: string): number => (one < other ? -1 : one >
  */
 export const mapHealthEntries = (answer: unknown, options: MapOptions): readonly Host[] => {
   const parsed = z.array(entrySchema).safeParse(answer);
-  if (!parsed.success) throw unknownAnswer('/v1/health/service', z.prettifyError(parsed.error), parsed.error);
+  if (!parsed.success) throw unknownAnswer('/v1/health/service', describeIssues(parsed.error), parsed.error);
   const nodes = new Map<string, [HealthEntry, ...HealthEntry[]]>();
   for (const entry of parsed.data.toSorted((one, other) => byText(one.Service.ID, other.Service.ID))) {
     const known = nodes.get(entry.Node.Node);

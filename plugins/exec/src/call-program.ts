@@ -1,11 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { isPluginError, type Logger, PluginError, type Shell } from '@pipit/core';
+import { describeIssues } from '@pipit/plugin-kit';
 import type { z } from 'zod';
 import { badAnswer, commandError, ended, notRun, type ProgramCall, tooLarge } from './program-error.js';
 import { envelope } from './protocol.js';
 
 /** An answer is read into memory. */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+/** Each wrong value makes an issue, so that millions of `0,` fill the memory. Commas within texts count too; 20,000 hosts have half of it. */
+const MAX_ANSWER_VALUES = 250_000;
+
+/** Commas are counted one by one: a list of them would itself be large. */
+const countValues = (text: string): number => {
+  let values = 1;
+  for (let at = text.indexOf(','); at >= 0; at = text.indexOf(',', at + 1)) values += 1;
+  return values;
+};
 
 export interface CallOptions {
   readonly call: ProgramCall;
@@ -48,15 +58,10 @@ const readAnswer = async ({ shell, call }: CallOptions, file: string): Promise<s
   return Buffer.concat(chunks).toString('utf8');
 };
 
-const problemsOf = (error: z.ZodError): string =>
-  error.issues
-    .slice(0, 5)
-    .map(({ path, message }) => `${path.length === 0 ? 'the value' : path.map(String).join('.')}: ${message}`)
-    .join('; ');
-
 /** The answer's value, or the program's own error. */
 export const parseAnswer = (text: string, call: ProgramCall, answer: z.ZodType): unknown => {
   if (text.trim() === '') throw badAnswer(call, 'it wrote nothing to standard output');
+  if (countValues(text) > MAX_ANSWER_VALUES) throw badAnswer(call, `it has more than ${MAX_ANSWER_VALUES} values`);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -64,14 +69,15 @@ export const parseAnswer = (text: string, call: ProgramCall, answer: z.ZodType):
     throw badAnswer(call, 'it is not one JSON value', cause);
   }
   const outer = envelope.safeParse(json);
-  if (!outer.success) throw badAnswer(call, `expected {"ok": ...} or {"error": {code, message, recovery}} (${problemsOf(outer.error)})`);
+  if (!outer.success)
+    throw badAnswer(call, `expected {"ok": ...} or {"error": {code, message, recovery}} (${describeIssues(outer.error)})`);
   if ('error' in outer.data) {
     const { hint, ...error } = outer.data.error;
     // The code is the program's own, so it stands in no reference of ours.
     throw new PluginError({ ...error, ...(hint !== undefined && { hint }), message: `${error.message} (${call.program}, ${call.method})` });
   }
   const inner = answer.safeParse(outer.data.ok);
-  if (!inner.success) throw badAnswer(call, problemsOf(inner.error));
+  if (!inner.success) throw badAnswer(call, describeIssues(inner.error));
   return inner.data;
 };
 

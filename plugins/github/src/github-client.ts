@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { GithubConfig } from './config.js';
 import { githubFailure } from './github-failure.js';
 import { createAppJwt, createInstallationTokens, type TokenScope } from './installation-token.js';
+import { limitedFetch } from './limited-fetch.js';
 import { readAnswer } from './read-answer.js';
 
 /** What is read of GitHub's answer. */
@@ -51,7 +52,7 @@ export const createGithubClient = (config: GithubConfig, logger: Logger): Github
   const nothing = (): void => undefined;
   // Octokit's own words may quote an address, so only that it warned is passed on.
   const log = { debug: nothing, info: nothing, warn: () => logger.warn({ apiUrl }, 'GitHub deprecates a call'), error: nothing };
-  const octokit = new Octokit({ baseUrl: apiUrl, userAgent: 'pipit', log });
+  const octokit = new Octokit({ baseUrl: apiUrl, userAgent: 'pipit', log, request: { fetch: limitedFetch } });
 
   const send = async (route: string, parameters: Readonly<Record<string, unknown>>, authorization: string | undefined, call: Call) => {
     const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);

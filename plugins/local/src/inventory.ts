@@ -1,6 +1,7 @@
 import { type HostAddress, PluginError, parseHostAddress } from '@pipit/core';
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { findInventoryBreach, repeatedKeys } from './inventory-limits.js';
 
 /** One host as the inventory lists it. */
 export interface InventoryHost {
@@ -47,11 +48,15 @@ interface Problem {
   readonly text: string;
 }
 
+/** A file of nothing but mistakes has as many as it has lines. */
+const MAX_PROBLEMS = 20;
+
 const invalid = (file: string, problems: readonly Problem[]): PluginError =>
   new PluginError({
     code: 'INVENTORY_INVALID',
     message: [...problems]
       .sort((one, other) => one.line - other.line || one.column - other.column)
+      .slice(0, MAX_PROBLEMS)
       .map(({ line, column, text }) => `${file}:${line}:${column}: ${text}`)
       .join('\n'),
     hint: 'Mend the lines that are named. A host looks so: web1: { address: 127.77.0.11, tags: ["web::app_canary"] }',
@@ -83,7 +88,9 @@ const placeOf = (document: ReturnType<typeof parseDocument>, path: readonly Prop
  */
 export const parseInventory = (text: string, file: string): readonly InventoryHost[] => {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const breach = findInventoryBreach(text);
+  if (breach !== undefined) throw invalid(file, [{ line: 1, column: 1, text: breach }]);
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const at = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -93,14 +100,20 @@ export const parseInventory = (text: string, file: string): readonly InventoryHo
       file,
       document.errors.map((error) => ({ ...at(error.pos[0]), text: error.message })),
     );
+  const repeated = repeatedKeys(document);
+  if (repeated.length > 0)
+    throw invalid(
+      file,
+      repeated.map((offset) => ({ ...at(offset), text: 'Map keys must be unique' })),
+    );
   const parsed = inventorySchema.safeParse(document.toJS() ?? {});
   if (!parsed.success)
     throw invalid(
       file,
-      parsed.error.issues.flatMap((issue) => {
+      parsed.error.issues.slice(0, MAX_PROBLEMS).flatMap((issue) => {
         const where = issue.path.join('.');
         if (issue.code === 'unrecognized_keys')
-          return issue.keys.map((key) => ({
+          return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
             ...at(placeOf(document, issue.path, key)),
             text: `${where === '' ? key : `${where}.${key}`} is not known here; take it out or mend its spelling`,
           }));

@@ -12,6 +12,7 @@ import {
   parsePackageVersion,
   type RingRef,
 } from '@pipit/core';
+import { describeIssues } from '@pipit/plugin-kit';
 import { z } from 'zod';
 import { releaseDeadLock, withFolderLock } from './folder-lock.js';
 import { holdUntilChanged } from './hold-until-changed.js';
@@ -27,6 +28,9 @@ export interface LocalAdvertiserOptions {
 
 /** Earlier states that stay, for whoever entered the folder before it was switched. */
 const KEPT_STATES = 10;
+
+/** Hundreds of artifacts; as much as a Consul key takes, too. */
+const MAX_DOCUMENT_LENGTH = 512 * 1024;
 
 /** What the cursor is before anything was advertised. */
 const NOTHING: Cursor = 'nothing';
@@ -57,11 +61,12 @@ const documentSchema = z.object({
 
 const parseDocument = (text: string, path: string): Advertisement => {
   try {
+    if (text.length > MAX_DOCUMENT_LENGTH) throw new RangeError(`it has more than ${MAX_DOCUMENT_LENGTH} characters`);
     return documentSchema.parse(JSON.parse(text));
   } catch (thrown) {
     throw new PluginError({
       code: 'ADVERTISEMENT_INVALID',
-      message: `${path} is not an advertisement: ${thrown instanceof z.ZodError ? z.prettifyError(thrown) : String(thrown)}`,
+      message: `${path} is not an advertisement: ${thrown instanceof z.ZodError ? describeIssues(thrown) : String(thrown)}`,
       hint: "Somebody edited it. Remove the ring's folder: pipit advertises again at the next rollout.",
       recovery: 'stop',
       cause: thrown,

@@ -13,6 +13,8 @@ export interface MarkerScanner {
 }
 
 const MAX_PREAMBLE = 16 * 1024;
+/** More than any exit code or reason: a host that never ends its last marker must not fill the memory. */
+const MAX_END_LENGTH = 200;
 
 /** Takes the wrapper's markers out of a stream that comes in pieces of any size. */
 export const createMarkerScanner = (nonce: string): MarkerScanner => {
@@ -34,22 +36,22 @@ export const createMarkerScanner = (nonce: string): MarkerScanner => {
 
   return {
     add(text) {
-      held += text;
       if (ended !== undefined) return '';
+      held += text;
       if (!hasBegun) {
         const at = held.indexOf(begin);
         if (at < 0) {
           preamble = (preamble + release(begin)).slice(-MAX_PREAMBLE);
           return '';
         }
-        preamble += held.slice(0, at);
+        preamble = (preamble + held.slice(0, at)).slice(-MAX_PREAMBLE);
         held = held.slice(at + begin.length);
         hasBegun = true;
       }
       const at = held.indexOf(end);
       if (at < 0) return release(end);
       const given = held.slice(0, at);
-      held = held.slice(at);
+      held = held.slice(at, at + end.length + MAX_END_LENGTH);
       const [, said] = /^[^\n]*? end ([a-z0-9]+)\n/.exec(held) ?? [];
       if (said !== undefined) ended = said;
       return given;

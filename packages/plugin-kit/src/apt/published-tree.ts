@@ -1,5 +1,6 @@
 import { isPluginError, PluginError, type Shell } from '@pipit/core';
 import { requestHttp } from '../http/request-http.js';
+import { indexTooLarge, MAX_PACKED_INDEX_BYTES } from './unpack-index.js';
 
 /** A published APT repository as a host reads it: files below one address. */
 export interface PublishedTree {
@@ -14,8 +15,13 @@ export const treeInFolder = (shell: Pick<Shell, 'read'>, folder: string): Publis
   place: folder,
   async read(path) {
     const chunks: Uint8Array[] = [];
+    let size = 0;
     try {
-      for await (const chunk of shell.read(`${folder}/${path}`)) chunks.push(chunk);
+      for await (const chunk of shell.read(`${folder}/${path}`)) {
+        size += chunk.length;
+        if (size > MAX_PACKED_INDEX_BYTES) throw indexTooLarge(`${folder}/${path}`, MAX_PACKED_INDEX_BYTES);
+        chunks.push(chunk);
+      }
     } catch (thrown) {
       if (isPluginError(thrown) && thrown.code === 'SHELL_FILE_NOT_FOUND') return undefined;
       throw thrown;

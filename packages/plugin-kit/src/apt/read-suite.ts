@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { gunzipSync } from 'node:zlib';
 import { PluginError, type Shell } from '@pipit/core';
 import { keyringOf } from './armoured-key.js';
 import { type IndexedPackage, parsePackagesIndexes } from './packages-index.js';
 import type { PublishedTree } from './published-tree.js';
 import { parseReleaseFile } from './release-file.js';
+import { MAX_UNPACKED_INDEX_BYTES, unpackIndex } from './unpack-index.js';
 
 /** A suite as hosts find it. */
 export type SuiteState =
@@ -48,19 +48,25 @@ const signatureFault = async (
   );
 };
 
-/** The clear text that the signature is around. Source: RFC 9580, 7. */
-const clearText = (inRelease: string): string =>
-  (/^-----BEGIN PGP SIGNED MESSAGE-----\r?\n(?:.+\r?\n)*\r?\n([\s\S]*?)^-----BEGIN PGP SIGNATURE-----/m.exec(inRelease)?.[1] ?? '').replace(
-    /^- /gm,
-    '',
-  );
+/** The clear text that the signature is around; empty without one. Each mark is looked for once. Source: RFC 9580, 7. */
+const clearText = (inRelease: string): string => {
+  const lines = inRelease.split(/\r?\n/);
+  const begin = lines.indexOf('-----BEGIN PGP SIGNED MESSAGE-----');
+  const headersEnd = begin < 0 ? -1 : lines.indexOf('', begin);
+  const end = headersEnd < 0 ? -1 : lines.indexOf('-----BEGIN PGP SIGNATURE-----', headersEnd);
+  return lines
+    .slice(headersEnd + 1, Math.max(end, 0))
+    .map((line) => (line.startsWith('- ') ? line.slice(2) : line))
+    .join('\n');
+};
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /**
  * What a suite lists, read as a host reads it: InRelease with its signature, then each `Packages` file with the digest that InRelease names.
  *
- * @throws PluginError `REPOSITORY_INDEX_BROKEN` (retry) when an index is not the one that InRelease names, as in the middle of a switch
+ * @throws PluginError `REPOSITORY_INDEX_BROKEN` (retry) when an index is not the one that InRelease names, as in the middle of a switch;
+ * `REPOSITORY_INDEX_TOO_LARGE` (stop)
  */
 export const readSuite = async (request: ReadSuiteRequest): Promise<SuiteState> => {
   const { tree, suite, component = 'main', keys } = request;
@@ -70,6 +76,7 @@ export const readSuite = async (request: ReadSuiteRequest): Promise<SuiteState> 
   if (fault !== undefined) return { state: 'broken', raw: fault };
   const release = parseReleaseFile(clearText(Buffer.from(inRelease).toString('utf8')));
   const texts: string[] = [];
+  let leftBytes = MAX_UNPACKED_INDEX_BYTES;
   for (const architecture of release.architectures) {
     const path = `${component}/binary-${architecture}/Packages.gz`;
     const expected = release.sha256.get(path);
@@ -83,7 +90,9 @@ export const readSuite = async (request: ReadSuiteRequest): Promise<SuiteState> 
         hint: 'Somebody publishes at the same time, or changed the file: publish the suite again.',
         recovery: 'retry',
       });
-    texts.push(gunzipSync(compressed).toString('utf8'));
+    const text = await unpackIndex(compressed, { path: `${tree.place}: dists/${suite}/${path}`, maxBytes: leftBytes });
+    leftBytes -= text.length;
+    texts.push(text);
   }
   return { state: 'readable', packages: parsePackagesIndexes(texts), architectures: release.architectures };
 };

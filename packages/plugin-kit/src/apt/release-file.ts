@@ -11,7 +11,7 @@ export const parseReleaseFile = (text: string): ReleaseFile => {
   let section = '';
   let architectures: readonly string[] = [];
   for (const line of text.split(/\r?\n/)) {
-    const field = /^([A-Za-z0-9-]+):\s*(.*)$/.exec(line);
+    const field = /^([A-Za-z0-9-]+):(.*)$/s.exec(line);
     if (field !== null) {
       section = field[1] ?? '';
       if (section === 'Architectures') architectures = (field[2] ?? '').split(/\s+/).filter((word) => word !== '');

@@ -1,5 +1,7 @@
 /** How much of each stream a result keeps. */
 export const MAX_OUTPUT_BYTES = 1024 * 1024;
+/** A program that prints byte by byte must not make a list of a million pieces. */
+const MAX_PIECES = 1024;
 
 /** Keeps the last bytes of a stream, whatever its length. */
 export interface OutputTail {
@@ -11,18 +13,18 @@ export interface OutputTail {
 const isContinuationByte = (byte: number): boolean => (byte & 0xc0) === 0x80;
 
 export const createOutputTail = (maxBytes: number = MAX_OUTPUT_BYTES): OutputTail => {
-  const chunks: Uint8Array[] = [];
+  let chunks: Uint8Array[] = [];
   let size = 0;
   let isCut = false;
   return {
     add(chunk) {
       chunks.push(chunk);
       size += chunk.length;
-      for (let first = chunks[0]; first !== undefined && size - first.length >= maxBytes; first = chunks[0]) {
-        chunks.shift();
-        size -= first.length;
-        isCut = true;
-      }
+      if (chunks.length < MAX_PIECES && size < 2 * maxBytes) return;
+      isCut ||= size > maxBytes;
+      const kept = Buffer.concat(chunks).subarray(Math.max(0, size - maxBytes));
+      chunks = [kept];
+      size = kept.length;
     },
     text() {
       let bytes = Buffer.concat(chunks);

@@ -1,6 +1,7 @@
 import { type Labels, PluginError } from '@pipit/core';
 import { quoteForShell } from '../command/quote-for-shell.js';
 import { HOST_SCRIPT } from './host-script-text.js';
+import { shortText } from './short-text.js';
 
 /** What `HOST_LAUNCH` said. */
 export type HostLaunch =
@@ -22,7 +23,7 @@ export const renderHostTry = (environment: Labels): string => {
 /** @throws PluginError `HOST_LOOK_BROKEN` (reconcile) when it said something else */
 export const parseHostLaunch = (text: string): HostLaunch => {
   const [, said] = /^launch refused (.*)\n$/.exec(text) ?? [];
-  if (said !== undefined) return { state: 'refused', said };
+  if (said !== undefined) return { state: 'refused', said: shortText(said) };
   const [, state, tries] = /^launch (started|running|ended|full)(?: (\d+))?\n$/.exec(text) ?? [];
   if (state === 'full') return { state };
   if ((state === 'started' || state === 'running' || state === 'ended') && tries !== undefined) return { state, tries: Number(tries) };

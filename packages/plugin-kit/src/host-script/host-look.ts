@@ -1,5 +1,6 @@
 import { type ForeignPackage, type PackageName, PluginError, parsePackageVersion, type Receipt } from '@pipit/core';
 import { type HostOutcome, parseHostOutcome, parseHostReceipt } from './host-outcome.js';
+import { shortText } from './short-text.js';
 
 /** What a look at a host found: see `HOST_LOOK`. A look at a try says nothing of the rest. */
 export interface HostLook {
@@ -29,6 +30,11 @@ export interface HostPackage {
   readonly installed: Receipt;
 }
 
+/** A package may be installed for several architectures. */
+const MAX_ARCHITECTURES = 16;
+/** What is wrong with a host fits many times over; more is a host that fills the memory. */
+const MAX_LINES = 10_000;
+
 const broken = (line: string): PluginError =>
   new PluginError({
     code: 'HOST_LOOK_BROKEN',
@@ -47,8 +53,9 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
   const at = text.indexOf('\nlog\n');
   const lines = text.slice(0, Math.max(at, 0)).split('\n');
   if (at < 0 || lines[0] !== 'look 1') throw broken(lines[0] ?? '');
+  if (lines.length > MAX_LINES) throw broken(`${lines.length} lines`);
   const packages: HostPackage[] = [];
-  const held: string[] = [];
+  const held = new Set<string>();
   const unfinished: string[] = [];
   const busy: string[] = [];
   let attempt: HostLook['attempt'];
@@ -80,27 +87,29 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
         const [name, want, status, version] = words;
         if (want === undefined || status === undefined) throw broken(line);
         if (version === undefined || version === '') break;
-        packages.push({ name: nameOf(name, line), isHeld: want === 'hold', status, installed: { version: parsePackageVersion(version) } });
+        const known = nameOf(name, line);
+        if (packages.filter((each) => each.name === known).length >= MAX_ARCHITECTURES) throw broken(line);
+        packages.push({ name: known, isHeld: want === 'hold', status, installed: { version: parsePackageVersion(version) } });
         break;
       }
       case 'foreign':
-        foreign = { name: nameOf(words[0], line), version: words.slice(1).join(' ') };
+        foreign = { name: nameOf(words[0], line), version: shortText(words.slice(1).join(' ')) };
         break;
       case 'receipt':
         receipts.set(nameOf(words[0], line), parseHostReceipt(words.slice(1).join(' ')));
         break;
       case 'held':
-        held.push(nameOf(words[0], line));
+        held.add(nameOf(words[0], line));
         break;
       case 'broken':
-        unfinished.push(rest);
+        unfinished.push(shortText(rest));
         break;
       case 'busy':
-        busy.push(rest);
+        busy.push(shortText(rest));
         break;
       case 'healthy':
         if (words[0] !== 'yes' && words[0] !== 'no') throw broken(line);
-        health = words[0] === 'yes' ? { healthy: true } : { healthy: false, why: words.slice(1).join(' ') };
+        health = words[0] === 'yes' ? { healthy: true } : { healthy: false, why: shortText(words.slice(1).join(' ')) };
         break;
       default:
         throw broken(line);
@@ -113,7 +122,7 @@ export const parseHostLook = (text: string, names: readonly PackageName[]): Host
       const isOurs = receipt?.version === each.installed.version;
       return {
         ...each,
-        isHeld: each.isHeld || held.includes(each.name),
+        isHeld: each.isHeld || held.has(each.name),
         installed: isOurs && receipt !== undefined ? receipt : each.installed,
       };
     }),

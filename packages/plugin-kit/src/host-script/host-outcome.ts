@@ -7,6 +7,7 @@ import {
   parsePackageVersion,
   type Receipt,
 } from '@pipit/core';
+import { shortText } from './short-text.js';
 
 /** How one try on one host ended. */
 export type HostOutcome =
@@ -135,7 +136,7 @@ const foreignIn = (fields: unknown): ForeignPackage | undefined => {
   const { name, version } = fields;
   if (typeof name !== 'string' || typeof version !== 'string') return undefined;
   try {
-    return { name: parsePackageName(name), version };
+    return { name: parsePackageName(name), version: shortText(version) };
   } catch {
     return undefined;
   }
@@ -143,7 +144,7 @@ const foreignIn = (fields: unknown): ForeignPackage | undefined => {
 
 const healthIn = ({ healthy, health }: Readonly<Record<string, unknown>>): Pick<HostOutcome & { state: 'installed' }, 'health'> => {
   if (healthy === true) return { health: { healthy } };
-  return healthy === false ? { health: { healthy, why: typeof health === 'string' ? health : '' } } : {};
+  return healthy === false ? { health: { healthy, why: typeof health === 'string' ? shortText(health) : '' } } : {};
 };
 
 /** The receipt that the host script keeps, or undefined when the text is none (a host's file is never trusted to be whole). */
@@ -168,7 +169,7 @@ export const parseHostOutcome = (text: string): HostOutcome => {
     if (known !== undefined && typeof message === 'string')
       return {
         state,
-        error: { code: known.code, message, hint: known.hint },
+        error: { code: known.code, message: shortText(message), hint: known.hint },
         ...(present === undefined ? {} : { present }),
         ...(foreign === undefined ? {} : { foreign }),
       };

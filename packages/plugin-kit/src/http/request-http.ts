@@ -27,12 +27,23 @@ export interface HttpAnswer {
   readonly body: Uint8Array;
   /** The body as UTF-8. */
   text(): string;
-  /** The body as JSON: parse it with a schema. Throws a SyntaxError. */
+  /** The body as JSON: parse it with a schema. Throws a SyntaxError, and a RangeError for more than {@link MAX_ANSWER_VALUES} values. */
   json(): unknown;
 }
 
 export const DEFAULT_HTTP_TIMEOUT_MS = 30_000;
 export const DEFAULT_MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** A schema makes an issue of each value that is wrong: millions of `0,` fill the memory. Commas within texts count too. */
+const MAX_ANSWER_VALUES = 500_000;
+
+const COMMA = 0x2c;
+
+const parseJson = (bytes: Uint8Array, text: string): unknown => {
+  let values = 1;
+  for (let at = bytes.indexOf(COMMA); at >= 0; at = bytes.indexOf(COMMA, at + 1)) values += 1;
+  if (values > MAX_ANSWER_VALUES) throw new RangeError(`It has more than ${MAX_ANSWER_VALUES} values`);
+  return JSON.parse(text);
+};
 
 const readBody = async (
   response: { readonly body: AsyncIterable<Uint8Array> | null },
@@ -89,5 +100,5 @@ export const requestHttp = async (request: HttpRequest): Promise<HttpAnswer> => 
   if (body === 'tooLarge') throw tooLargeFailure(asked, maxBytes);
   const bytes = body;
   const text = () => Buffer.from(bytes).toString('utf8');
-  return { status: response.status, headers: response.headers, body: bytes, text, json: () => JSON.parse(text()) };
+  return { status: response.status, headers: response.headers, body: bytes, text, json: () => parseJson(bytes, text()) };
 };

@@ -32,17 +32,28 @@ const parseBlock = (block: string): StreamEvent | SignOfLife => {
 
 /** Server-sent events out of pieces of text that are cut anywhere. Source: the HTML standard, "Parsing an event stream"; `retry` is passed over. */
 export const createEventStreamParser = (): ((piece: string) => readonly (StreamEvent | SignOfLife)[]) => {
-  let rest = '';
+  /** Of the event that has not ended; looked at again only when it ends, so that many small pieces cost no more than a large one. */
+  let open: string[] = [];
+  let openLength = 0;
+  let last = '';
+  let held = '';
   return (piece) => {
     // A `\r` at the very end may be half of a `\r\n`: it waits for the next piece.
-    const text = rest + piece;
-    const held = text.endsWith('\r') ? '\r' : '';
-    const blocks = text
-      .slice(0, text.length - held.length)
-      .replace(/\r\n?/g, '\n')
-      .split('\n\n');
-    rest = (blocks.pop() ?? '') + held;
-    if (rest.length > MAX_EVENT_LENGTH) throw new RangeError('An event of the stream does not end');
+    const text = held + piece;
+    held = text.endsWith('\r') ? '\r' : '';
+    const fresh = text.slice(0, text.length - held.length).replace(/\r\n?/g, '\n');
+    open.push(fresh);
+    openLength += fresh.length;
+    const mayEnd = `${last}${fresh}`.includes('\n\n');
+    last = fresh.slice(-1) || last;
+    const blocks = mayEnd ? open.join('').split('\n\n') : [];
+    if (mayEnd) {
+      const rest = blocks.pop() ?? '';
+      open = [rest];
+      openLength = rest.length;
+      last = rest.slice(-1);
+    }
+    if (openLength > MAX_EVENT_LENGTH) throw new RangeError('An event of the stream does not end');
     return blocks.map(parseBlock);
   };
 };
