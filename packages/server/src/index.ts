@@ -3,4 +3,4 @@ export type { HttpCallerOptions } from './client/http-call.js';
 export { createServer, type Server, type ServerOptions } from './create-server.js';
 export type { ErrorBody } from './error-answer.js';
 export type { Actor, Refusal, RuntimeMetric, ServedRuntime } from './served-runtime.js';
-export { type Absence, createWaitingServer, type WaitingServer, type WaitingServerOptions } from './waiting-server.js';
+export { createWaitingServer, type WaitingServer, type WaitingServerOptions } from './waiting-server.js';

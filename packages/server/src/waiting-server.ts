@@ -1,13 +1,6 @@
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
+import type { DatabaseAbsence } from '@pipit/runtime';
 import { SECURITY_HEADERS } from './security-headers.js';
-
-/** Since when and why the database does not answer, when it is tried next, and when pipit ends. Times are ISO 8601 in UTC. */
-export interface Absence {
-  readonly since: string;
-  readonly reason: string;
-  readonly nextTryAt: string;
-  readonly givesUpAt: string;
-}
 
 export interface WaitingServerOptions {
   readonly host: string;
@@ -17,7 +10,7 @@ export interface WaitingServerOptions {
 
 export interface WaitingServer {
   /** Shows why pipit is not ready; listens from the first time on. */
-  show(absence: Absence): Promise<void>;
+  show(absence: DatabaseAbsence): Promise<void>;
   /** Gives the port back. */
   close(): Promise<void>;
 }
@@ -39,7 +32,7 @@ const answer = (response: ServerResponse, status: number, body: object): void =>
  * who asks `/readyz` reads why. A port that is taken is left to the server itself, whose start then says so.
  */
 export const createWaitingServer = ({ host, port, version }: WaitingServerOptions): WaitingServer => {
-  let absence: Absence | undefined;
+  let absence: DatabaseAbsence | undefined;
   let listening: Promise<boolean> | undefined;
   const server = createHttpServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 10_000 }, (request, response) => {
     request.resume();

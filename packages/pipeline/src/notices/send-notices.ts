@@ -118,7 +118,7 @@ const tell = async (ports: NoticePorts, due: NoticeRow): Promise<void> => {
 };
 
 export interface NoticeSender {
-  /** Starts to tell the notifiers of every run that changed since they were told. Waits for none of them. */
+  /** Starts to tell the notifiers of every run that changed since they were told. Waits for none of them. One sweep at a time. */
   sweep(): Promise<void>;
   /** Returns when no notice is being sent any more. */
   settle(): Promise<void>;
@@ -128,7 +128,6 @@ export interface NoticeSender {
 export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
   const { records, clock, logger } = ports;
   const sending = new Map<RunId, { readonly app: AppName; readonly work: Promise<void> }>();
-  let looking: Promise<void> | undefined;
   let lookedTo: RunId | undefined;
 
   const start = (row: NoticeRow, app: AppName): void => {
@@ -138,7 +137,7 @@ export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
     sending.set(row.runId, { app, work });
   };
 
-  const look = async (): Promise<void> => {
+  const sweep = async (): Promise<void> => {
     // In turn over all that are due: an app with more of them than a pass takes, and a notifier that hangs, keeps no other app's waiting.
     const due = await records.list('notices', {
       atMost: { column: 'dueAt', value: clock.now().toISOString() },
@@ -157,12 +156,7 @@ export const createNoticeSender = (ports: NoticePorts): NoticeSender => {
   };
 
   return {
-    sweep: () => {
-      looking ??= look().finally(() => {
-        looking = undefined;
-      });
-      return looking;
-    },
+    sweep,
     settle: async () => {
       await Promise.all([...sending.values()].map((each) => each.work));
     },
